@@ -1,0 +1,40 @@
+"""The one family of errors that Voxfield raises on purpose.
+
+A message names the file, says what was found, what was expected and what to do, in one line so that logs can be
+searched. Anything else that escapes a stage is a bug.
+"""
+
+from pathlib import Path
+
+
+class VoxfieldError(Exception):
+    """Base of all errors that are meant for the person who gets them."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, file: str | Path | None = None) -> None:
+        self.message = message
+        self.file = None if file is None else Path(file)
+        super().__init__(message if file is None else f"{file}: {message}")
+
+
+class InputError(VoxfieldError):
+    """A file or a value that a stage can not work with."""
+
+    exit_code = 2
+
+
+class SettingsError(InputError):
+    """A setting that is unknown, out of bounds or of the wrong type."""
+
+
+class MachineError(VoxfieldError):
+    """The machine fell short: disk, memory or device."""
+
+    exit_code = 3
+
+
+class CohortError(VoxfieldError):
+    """Some rows of a cohort failed; the others are finished."""
+
+    exit_code = 3
