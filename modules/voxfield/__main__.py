@@ -1,0 +1,7 @@
+"""`python -m voxfield` is the command `voxfield`."""
+
+import sys
+
+from voxfield.cli import main
+
+sys.exit(main())

@@ -1,0 +1,187 @@
+"""The command `voxfield`. It imports nothing heavy: names come from entry points, a stage is imported when it runs.
+
+Exit codes: 0 done, 1 a bug, 2 bad input or settings, 3 the machine or a part of a cohort failed, 130 interrupted.
+"""
+
+import argparse
+import errno
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from voxfield import __version__
+from voxfield.errors import InputError, VoxfieldError
+
+USAGE = """usage: voxfield COMMAND ...
+
+commands
+  list                          the stages that are installed
+  describe STAGE                what a stage computes: inputs, outputs, settings, units, source
+  check FILE... [--as KIND]     what would a stage say of these files?
+  <family>.<stage> ...          run one stage (`voxfield segmentation.predict --help`)
+  run PIPELINE [--config FILE]  run a pipeline with Snakemake
+  verify RUN_DIR                hash every file of a run anew and compare it with its record
+  report RUN_DIR                print where the report of a run is and what failed
+
+options
+  --version                     print the version
+  --help                        print this text
+"""
+OUT_OF_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EFBIG}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
+    try:
+        return _dispatch(words)
+    except VoxfieldError as error:
+        _say(f"error: {error}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        _say("interrupted; what was finished is kept, and the same command goes on from there")
+        return 130
+    except MemoryError as error:
+        _say(f"error: not enough memory ({error or 'no detail'}); use a smaller volume or a larger machine")
+        return 3
+    except BrokenPipeError:
+        return 0
+    except OSError as error:
+        if error.errno not in OUT_OF_MACHINE:
+            raise
+        _say(f"error: {error.filename or 'output'}: {error.strerror}; nothing was left half-written")
+        return 3
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in {"-h", "--help", "help"}:
+        _print(USAGE)
+        return 0
+    if words[0] == "--version":
+        _print(f"voxfield {__version__}\n")
+        return 0
+    command, rest = words[0], words[1:]
+    if command in COMMANDS:
+        return COMMANDS[command](rest)
+    if "." in command:
+        return _stage(command, rest)
+    known = ", ".join([*COMMANDS, "<family>.<stage>"])
+    raise InputError(f"command {command!r} is unknown; known are {known}")
+
+
+def _list(words: list[str]) -> int:
+    _parse("list", words)
+    from voxfield.registry import names
+
+    _print("".join(f"{name}\n" for name in names()))
+    return 0
+
+
+def _describe(words: list[str]) -> int:
+    options = _parse("describe", words, ("stage", {}), ("--json", {"action": "store_true"}))
+    from voxfield.cards import card, schema
+    from voxfield.registry import get
+
+    stage = get(options.stage)
+    _print(schema(stage) if options.json else card(stage))
+    return 0
+
+
+def _check(words: list[str]) -> int:
+    options = _parse(
+        "check",
+        words,
+        ("files", {"nargs": "*", "type": Path, "metavar": "FILE"}),
+        ("--as", {"dest": "kind", "metavar": "KIND", "help": "Image, LabelMap, Table, ...; by the name if absent"}),
+        ("--pair", {"nargs": 2, "type": Path, "metavar": ("IMAGE", "MASK"), "help": "must share one grid"}),
+        ("--labels", {"type": _integers, "metavar": "0,1,2", "help": "the labels that a mask may hold"}),
+        ("--max-voxels", {"type": float, "default": None}),
+    )
+    from voxfield.checking import check_files
+
+    return check_files(options.files, kind=options.kind, pair=options.pair, labels=options.labels,
+                       max_voxels=options.max_voxels)  # fmt: skip
+
+
+def _stage(name: str, words: list[str]) -> int:
+    from voxfield.command import call_from, parser
+    from voxfield.each import run_each
+    from voxfield.registry import get
+    from voxfield.runner import run
+
+    stage = get(name)
+    options = parser(stage).parse_args(words)
+    call = call_from(stage, options)
+    if options.each is not None:
+        rows = run_each(call, options.each, options.manifest)
+        _say(f"{len(rows)} rows: " + ", ".join(f"{sum(r.outcome == o for r in rows)} {o}" for o in ("done", "skipped")))
+        return 0
+    if options.manifest is not None:
+        raise InputError("--manifest goes with --each")
+    for finding in run(call):
+        _say(str(finding))
+    return 0
+
+
+def _run(words: list[str]) -> int:
+    options = _parse(
+        "run",
+        words,
+        ("pipeline", {}),
+        ("--config", {"type": Path, "metavar": "FILE", "help": "settings over the pipeline's own"}),
+        ("--set", {"action": "append", "default": [], "metavar": "KEY=VALUE", "help": "one setting; dots go deeper"}),
+        ("--directory", {"type": Path, "metavar": "RUN_DIR", "help": "where the run lives (runs/PIPELINE)"}),
+        ("--profile", {"metavar": "NAME", "help": "default, slurm, gpu or a folder (default)"}),
+        ("--cores", {"type": int, "metavar": "N", "help": "CPU cores (all)"}),
+        ("-n", {"dest": "dry", "action": "store_true", "help": "say what would be done"}),
+    )
+    from voxfield.pipeline import run_pipeline
+
+    return run_pipeline(options.pipeline, config=options.config, assignments=options.set,
+                        directory=options.directory, profile=options.profile, cores=options.cores,
+                        dry=options.dry)  # fmt: skip
+
+
+def _verify(words: list[str]) -> int:
+    options = _parse("verify", words, ("run_dir", {"type": Path}))
+    from voxfield.verify import verify_run
+
+    return verify_run(options.run_dir)
+
+
+def _report(words: list[str]) -> int:
+    options = _parse("report", words, ("run_dir", {"type": Path}))
+    from voxfield.verify import report_run
+
+    return report_run(options.run_dir)
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "list": _list,
+    "describe": _describe,
+    "check": _check,
+    "run": _run,
+    "verify": _verify,
+    "report": _report,
+}
+
+
+def _parse(command: str, words: list[str], *flags: tuple[str, dict[str, object]]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=f"voxfield {command}", allow_abbrev=False)
+    for flag, keywords in flags:
+        parser.add_argument(flag, **keywords)  # type: ignore[arg-type]  # argparse's keywords have no common type
+    return parser.parse_args(words)
+
+
+def _integers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")

@@ -1,0 +1,115 @@
+"""The record beside every output: what it was made of, by what, with which settings, and what was found on the way.
+
+Beside `x.nii.gz` stands `x.json`, beside any other file its full name plus `.json`. The record lives under the key
+`voxfield`, so that a sidecar of somebody else is never mistaken for one. It holds no absolute path, host, user or date.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from voxfield.errors import InputError
+from voxfield.paths import run_folder
+
+SCHEMA = 1
+OLDEST_SCHEMA = 1  # a release reads the last two schema numbers; there is only one so far
+PACKAGES = ("voxfield", "numpy", "scipy", "torch", "monai", "gpytorch", "nibabel", "scikit-image", "pyamg")
+CHUNK = 1 << 20
+
+
+def record_path(path: Path) -> Path:
+    """Where the record of an artifact stands."""
+    name = path.name
+    if name.endswith(".nii.gz"):
+        return path.with_name(f"{name.removesuffix('.nii.gz')}.json")
+    return path.with_name(f"{name}.json")
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """The record of the artifact at `path`; None where there is none or the JSON beside it is somebody else's."""
+    place = record_path(path)
+    if not place.is_file() or place == path:
+        return None
+    try:
+        content = json.loads(place.read_text())
+    except (ValueError, OSError) as error:
+        raise InputError(f"the record is unreadable ({error}); remove it or make the file anew", file=place) from None
+    record = content.get("voxfield") if isinstance(content, dict) else None
+    if record is None:
+        return None
+    found = record.get("schema") if isinstance(record, dict) else None
+    if not isinstance(found, int) or not OLDEST_SCHEMA <= found <= SCHEMA:
+        raise InputError(
+            f"record schema {found!r}; this release reads {OLDEST_SCHEMA} to {SCHEMA}", file=place
+        )
+    return dict(record)
+
+
+def hash_file(path: Path) -> tuple[str, int]:
+    """sha256 and size of a file, or of a folder's files taken in the order of their names."""
+    digest = hashlib.sha256()
+    size = 0
+    if path.is_dir():
+        for file in sorted(p for p in path.rglob("*") if p.is_file()):
+            part, count = hash_file(file)
+            digest.update(f"{file.relative_to(path).as_posix()} {part}\n".encode())
+            size += count
+        return digest.hexdigest(), size
+    with path.open("rb") as stream:
+        while block := stream.read(CHUNK):
+            digest.update(block)
+            size += len(block)
+    return digest.hexdigest(), size
+
+
+def describe_file(path: Path, sha256: str, size: int, *, seen_from: Path) -> dict[str, Any]:
+    """Name, hash and size of a file. The path is told only inside a run folder, relative to it."""
+    folder = run_folder(path)
+    if folder is not None and folder == run_folder(seen_from):
+        name = path.resolve().relative_to(folder).as_posix()
+    else:
+        name = path.name
+    return {"path": name, "sha256": sha256, "bytes": size}
+
+
+@cache
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that numbers depend on."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def peak_memory_mb() -> dict[str, float]:
+    """Peak memory of this process so far, and of its GPU when torch has used one."""
+    import resource
+
+    scale = 1024 if sys.platform != "darwin" else 1024 * 1024
+    peak = {"host": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale, 1)}
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        peak["gpu"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    return peak
+
+
+def write_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Write the record of the artifact at `path`, atomically."""
+    place = record_path(path)
+    text = json.dumps({"voxfield": record}, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    partial = place.with_name(f".vf{os.getpid()}.json.tmp")
+    with partial.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(place)

@@ -1,0 +1,147 @@
+"""What the rules of the workflow say about stages, so that a rule is a few lines and says nothing twice.
+
+    stages = Stages(config)
+
+    rule segment:
+        input: image="sub-{subject}/angiogram.nii.gz", model="models/vessel.safetensors"
+        output: mask="sub-{subject}/mask.nii.gz"
+        log: "logs/sub-{subject}/segmentation.predict.log"
+        params: **stages.params("segmentation.predict")
+        resources: **stages.resources("segmentation.predict")
+        shell: stages.shell("segmentation.predict", "image model", "mask")
+
+Settings and code hash of a stage are params, so that exactly the jobs of an edited stage run again. Stages are not
+imported here: planning a thousand subjects needs no torch.
+"""
+
+import hashlib
+import json
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from voxfield.codehash import code_hash
+from voxfield.errors import InputError, SettingsError
+from voxfield.paths import RUN_MARKER, resource_folder
+from voxfield.registry import module_of, names
+from voxfield.settings import unknown_key
+
+SUBJECT = re.compile(r"[A-Za-z0-9-]+")
+RESOURCE_NAMES = ("gpu", "mem_mb", "runtime", "threads")
+Params = dict[str, Callable[..., str]]
+
+
+class Stages:
+    """Settings, resources and shell lines of the stages of one run.
+
+    config  the run's configuration: `seed`, `device`, `max_voxels` and, under `stages`, settings by stage name
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.seed = int(config.get("seed", 0))
+        self.device = str(config.get("device", "auto"))
+        self.max_voxels = config.get("max_voxels")
+        self.settings: dict[str, dict[str, Any]] = {k: dict(v or {}) for k, v in config.get("stages", {}).items()}
+        for name in self.settings:
+            if name not in names():
+                raise SettingsError(f"stages: {unknown_key(name, names())}")
+        self._resources = _read_resources(config.get("resources"))
+
+    def params(self, name: str, *, settings: Mapping[str, Any] | None = None) -> Params:
+        """Settings, seed and code hash as Snakemake params; `settings` are those that the rule itself decides."""
+        flags = self.flags({**(settings or {}), **self.settings.get(name, {})})
+        code = code_hash(module_of(name))
+        return {
+            "settings": lambda wildcards: flags,
+            "code": lambda wildcards: code,
+            "seed": lambda wildcards: str(self.seed_of(name, getattr(wildcards, "subject", ""))),
+        }
+
+    def flags(self, settings: Mapping[str, Any]) -> str:
+        """Settings and general flags of a stage, quoted for the shell."""
+        words = [w for name, value in settings.items() for w in ("--set", f"{name}={json.dumps(value)}")]
+        if self.max_voxels is not None:
+            words += ["--max-voxels", str(self.max_voxels)]
+        return " ".join(shlex.quote(word) for word in [*words, "--device", self.device])
+
+    def seed_of(self, name: str, subject: str) -> int:
+        """A seed of its own for every (run seed, subject, stage)."""
+        text = f"{self.seed}/{subject}/{name}".encode()
+        return int.from_bytes(hashlib.sha256(text).digest()[:6], "big")
+
+    def resources(self, name: str) -> dict[str, int]:
+        """gpu, mem_mb and runtime of a stage in the names that Snakemake's executors read."""
+        return {key: value for key, value in self._need(name).items() if key != "threads"}
+
+    def threads(self, name: str) -> int:
+        """CPU threads of a stage."""
+        return self._need(name)["threads"]
+
+    def shell(
+        self, name: str, inputs: str, outputs: str, *, subject: str = "{wildcards.subject}", more: str = ""
+    ) -> str:
+        """The shell line of a rule.
+
+        `inputs` and `outputs` name the flags, each bound to the rule's input or output of the same name; a `+` in front
+        stands for an input that may be absent (an empty list in the rule). What the stage says goes to the rule's log; a
+        failure is written down in `failures/`, and a success removes what an earlier try wrote there.
+        """
+        python = shlex.quote(sys.executable)
+        words = [python, "-m", "voxfield", name]
+        for flag in inputs.split():
+            words += [f"--{flag.replace('_', '-')}", f"{{input.{flag}:q}}"]
+        for flag in outputs.split():
+            words += [f"--out-{flag.replace('_', '-')}", f"{{output.{flag}:q}}"]
+        words += ["{params.settings}", "--seed", "{params.seed}"]
+        if more:
+            words.append(more)
+        note = f"failures/{subject or 'cohort'}.{name}.json"
+        recorder = f"{python} -m voxfield.failure {note} '{subject}' {name} {{log:q}}"
+        return f"{' '.join(words)} 2> {{log:q}} && rm -f {note} || {{{{ {recorder} $?; exit 1; }}}}"
+
+    def _need(self, name: str) -> dict[str, int]:
+        defaults = {"gpu": 0, "mem_mb": 2000, "runtime": 30, "threads": 1}
+        return {**defaults, **self._resources.get(name, {})}
+
+
+def subject_ids(ids: Iterable[str]) -> list[str]:
+    """Check subject ids: letters, digits and hyphens, each once."""
+    found = list(ids)
+    bad = sorted({i for i in found if not SUBJECT.fullmatch(i)})
+    if bad:
+        raise InputError(f"subject id {bad[0]!r} holds something else than letters, digits and hyphens; rename it")
+    twice = sorted({i for i in found if found.count(i) > 1})
+    if twice:
+        raise InputError(f"subject id {twice[0]!r} stands in two rows; give every scan its own id")
+    return found
+
+
+def without_failures(subjects: Sequence[str], run: Path = Path()) -> list[str]:
+    """The subjects of whom no job has failed so far; gathers use these and the report lists the others."""
+    failed = {file.name.partition(".")[0] for file in (run / "failures").glob("*.json")}
+    return [subject for subject in subjects if subject not in failed]
+
+
+def begin_run(config: Mapping[str, Any], pipeline: str, run: Path = Path()) -> None:
+    """Mark the working directory as a run folder; from now on a file without a record is an error in it."""
+    marker = run / RUN_MARKER
+    if not marker.is_file():
+        marker.write_text(json.dumps({"pipeline": pipeline, "schema": 1}) + "\n")
+    (run / "failures").mkdir(exist_ok=True)
+
+
+def _read_resources(overrides: Mapping[str, Mapping[str, int]] | None) -> dict[str, dict[str, int]]:
+    from voxfield.settings_yaml import load_yaml
+
+    place = resource_folder("configs") / "resources.yaml"
+    merged: dict[str, dict[str, int]] = {name: dict(need) for name, need in load_yaml(place).items()}
+    for name, need in (overrides or {}).items():
+        merged[name] = {**merged.get(name, {}), **need}
+    for name, need in merged.items():
+        for key in need:
+            if key not in RESOURCE_NAMES:
+                raise SettingsError(f"resources of {name}: {unknown_key(key, RESOURCE_NAMES)}", file=place)
+    return merged
