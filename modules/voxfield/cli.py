@@ -112,14 +112,18 @@ def _stage(name: str, words: list[str]) -> int:
     from voxfield.runner import run
 
     stage = get(name)
-    options = parser(stage).parse_args(words)
-    call = call_from(stage, options)
+    flags = parser(stage)
+    options = flags.parse_args(words)
     if options.each is not None:
-        rows = run_each(call, options.each, options.manifest)
-        _say(f"{len(rows)} rows: " + ", ".join(f"{sum(r.outcome == o for r in rows)} {o}" for o in ("done", "skipped")))
+        rows = run_each(
+            words, lambda filled: call_from(stage, flags.parse_args(filled)), options.each, options.manifest
+        )
+        counts = ", ".join(f"{sum(r.outcome == o for r in rows)} {o}" for o in ("done", "skipped"))
+        _say(f"{len(rows)} rows: {counts}")
         return 0
     if options.manifest is not None:
         raise InputError("--manifest goes with --each")
+    call = call_from(stage, options)
     for finding in run(call):
         _say(str(finding))
     return 0

@@ -1,18 +1,26 @@
 """`--each TABLE`: the rows of a table through one warm process.
 
-A column is named like a flag: `image`, `out-mask`, `seed`, or `set:overlap` for a setting. What the command line gives
-holds for every row and is read once. Rows with valid records are skipped, a bad row fails alone, the rest is finished.
+    voxfield phantoms.geometry --each cohort.tsv --out-image 'images/{subject}.nii.gz' --set 'anatomy_seed={seed}'
+
+Every `{column}` on the command line is filled in from the row. What is the same in all rows, such as a model, is read
+once. Rows with valid records are skipped, a bad row fails alone and is reported, the rest is finished.
 """
 
+import os
+import re
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from voxfield.artifacts import Table
+from voxfield.context import Context
 from voxfield.errors import CohortError, InputError, VoxfieldError
 from voxfield.runner import Call, InputCache, is_current, run
+from voxfield.settings import unknown_key
+
+PLACE = re.compile(r"\{([^{}]*)\}")
 
 
 @dataclass(frozen=True)
@@ -21,19 +29,25 @@ class Row:
 
     number: int
     outcome: str
-    seconds: float
     message: str = ""
 
 
-def run_each(base: Call, table_path: Path, manifest: Path | None) -> list[Row]:
-    """Run every row. Raises CohortError at the end when rows failed."""
-    table = Table.load(table_path)
-    rows = table.rows()
-    calls = [_row_call(base, row, table_path) for row in rows]  # a wrong column stops before the first row
-    cache, shared = InputCache(), frozenset(base.inputs)
-    done: list[Row] = []
-    for number, call in base_progress(base, calls):
-        done.append(_run_row(number, call, cache, shared))
+def run_each(
+    words: Sequence[str], parse: Callable[[list[str]], Call], table_path: Path, manifest: Path | None
+) -> list[Row]:
+    """Run the command `words` for every row. Raises CohortError at the end when rows failed.
+
+    `parse` makes a call from a command line; a mistake in any row's command stops before the first row runs.
+    """
+    rows = Table.load(table_path).rows()
+    calls = [parse([fill(word, row, table_path) for word in words]) for row in rows]
+    if not calls:
+        raise InputError("holds no row; expected at least one", file=table_path)
+    cache, shared = InputCache(), _shared_inputs(calls)
+    numbered = Context(show=calls[0].show).progress(
+        enumerate(calls, start=1), total=len(calls), desc=calls[0].stage.name
+    )
+    done = [_run_row(number, call, cache, shared) for number, call in numbered]
     if manifest is not None:
         _write_manifest(manifest, rows, done)
     failed = [row for row in done if row.outcome == "failed"]
@@ -43,49 +57,35 @@ def run_each(base: Call, table_path: Path, manifest: Path | None) -> list[Row]:
     return done
 
 
-def base_progress(base: Call, calls: list[Call]) -> Any:
-    """Number and call of every row, with a progress bar where one was asked for."""
-    from voxfield.context import Context
+def fill(word: str, row: Mapping[str, Any], table: Path) -> str:
+    """Replace every `{column}` of a word by the row's value."""
 
-    context = Context(show=base.show)
-    return context.progress(enumerate(calls, start=1), total=len(calls), desc=base.stage.name)
+    def value(match: re.Match[str]) -> str:
+        column = match.group(1)
+        if column not in row:
+            raise InputError(unknown_key(column, row).replace("setting", "column", 1), file=table)
+        if row[column] is None:
+            raise InputError(f"column {column!r} is empty in a row that needs it", file=table)
+        return str(row[column])
+
+    return PLACE.sub(value, word)
+
+
+def _shared_inputs(calls: Sequence[Call]) -> frozenset[str]:
+    first = calls[0].inputs
+    return frozenset(name for name in first if all(call.inputs.get(name) == first[name] for call in calls))
 
 
 def _run_row(number: int, call: Call, cache: InputCache, shared: frozenset[str]) -> Row:
-    started = time.perf_counter()
     try:
         if is_current(call):
-            return Row(number, "skipped", time.perf_counter() - started)
+            return Row(number, "skipped")
         run(call, cache, shared)
     except VoxfieldError as error:
-        return Row(number, "failed", time.perf_counter() - started, str(error))
+        return Row(number, "failed", str(error))
     except Exception as error:  # noqa: BLE001  # a bug in one row must not cost the others; it is reported as one
-        return Row(number, "failed", time.perf_counter() - started, f"bug: {type(error).__name__}: {error}")
-    return Row(number, "done", time.perf_counter() - started)
-
-
-def _row_call(base: Call, row: Mapping[str, Any], table: Path) -> Call:
-    inputs, outputs, settings = dict(base.inputs), dict(base.outputs), dict(base.settings)
-    ports_in = {port.flag: port for port in base.stage.inputs}
-    ports_out = {f"out-{port.flag}": port for port in base.stage.outputs}
-    seed = base.seed
-    for column, cell in row.items():
-        flag = column.replace("_", "-")
-        if flag in ports_in:
-            port = ports_in[flag]
-            words = str(cell).split() if port.many and cell is not None else cell
-            inputs[port.name] = [Path(w) for w in words] if isinstance(words, list) else words and Path(str(words))
-        elif flag in ports_out:
-            if cell is not None:
-                outputs[ports_out[flag].name] = Path(str(cell))
-        elif column.startswith("set:"):
-            settings[column.removeprefix("set:")] = cell
-        elif column == "seed":
-            seed = int(cell)
-        elif column != "subject":  # a name for the reader of the manifest
-            known = ", ".join([*ports_in, *ports_out, "seed", "subject", "set:NAME"])
-            raise InputError(f"column {column!r} is no flag of {base.stage.name}; known are {known}", file=table)
-    return replace(base, inputs=inputs, outputs=outputs, settings=settings, seed=seed)
+        return Row(number, "failed", f"bug: {type(error).__name__}: {error}")
+    return Row(number, "done")
 
 
 def _write_manifest(path: Path, rows: list[dict[str, Any]], done: list[Row]) -> None:
@@ -93,8 +93,9 @@ def _write_manifest(path: Path, rows: list[dict[str, Any]], done: list[Row]) -> 
         "row": [row.number for row in done],
         "subject": [row.get("subject") for row in rows],
         "outcome": [row.outcome for row in done],
-        "message": [row.message.replace("\n", " ") or None for row in done],
+        "message": [row.message.replace("\n", " ").replace("\t", " ") or None for row in done],
     }
-    partial = path.with_name(f".vf-{path.name}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".vf{os.getpid()}.tsv")
     Table(columns).save(partial)
     partial.replace(path)

@@ -14,6 +14,7 @@ Settings and code hash of a stage are params, so that exactly the jobs of an edi
 imported here: planning a thousand subjects needs no torch.
 """
 
+import csv
 import hashlib
 import json
 import re
@@ -85,9 +86,8 @@ class Stages:
     ) -> str:
         """The shell line of a rule.
 
-        `inputs` and `outputs` name the flags, each bound to the rule's input or output of the same name; a `+` in front
-        stands for an input that may be absent (an empty list in the rule). What the stage says goes to the rule's log; a
-        failure is written down in `failures/`, and a success removes what an earlier try wrote there.
+        `inputs` and `outputs` name the flags, each bound to the rule's input or output of the same name. What the stage
+        says goes to the rule's log; a failure is written down in `failures/`, and a success removes an older note.
         """
         python = shlex.quote(sys.executable)
         words = [python, "-m", "voxfield", name]
@@ -98,7 +98,7 @@ class Stages:
         words += ["{params.settings}", "--seed", "{params.seed}"]
         if more:
             words.append(more)
-        note = f"failures/{subject or 'cohort'}.{name}.json"
+        note = f"failures/{subject or 'cohort'}.{{rule}}.json"
         recorder = f"{python} -m voxfield.failure {note} '{subject}' {name} {{log:q}}"
         return f"{' '.join(words)} 2> {{log:q}} && rm -f {note} || {{{{ {recorder} $?; exit 1; }}}}"
 
@@ -117,6 +117,29 @@ def subject_ids(ids: Iterable[str]) -> list[str]:
     if twice:
         raise InputError(f"subject id {twice[0]!r} stands in two rows; give every scan its own id")
     return found
+
+
+def cohort_rows(table: str | None) -> dict[str, dict[str, str]]:
+    """Rows of a cohort table by subject id (`sub-` in front of an id is dropped); its paths become absolute.
+
+    Read with the standard library, since every start of Snakemake comes through here.
+    """
+    if not table:
+        raise SettingsError("source is 'cohort' but no table is given; set `cohort: path/to/cohort.tsv`")
+    place = Path(table)
+    if not place.is_file():
+        raise InputError("cohort table not found; paths are relative to where the command is given", file=place)
+    with place.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream, delimiter="\t"))
+    if not rows or "subject" not in rows[0]:
+        raise InputError("a cohort table is a TSV with a column `subject` and at least one row", file=place)
+    ids = subject_ids(row["subject"].removeprefix("sub-") for row in rows)
+    folder = place.resolve().parent
+    return {i: {k: _located(k, v, folder) for k, v in row.items() if v and v != "n/a"} for i, row in zip(ids, rows, strict=True)}
+
+
+def _located(column: str, value: str, folder: Path) -> str:
+    return str(folder / value) if column in {"image", "velocity", "annotation", "lumen"} else value
 
 
 def without_failures(subjects: Sequence[str], run: Path = Path()) -> list[str]:
