@@ -1,0 +1,95 @@
+"""Betti numbers of a binary volume, exactly and without persistent homology.
+
+Duality used everywhere in this package: the foreground is 26-connected (a voxel is a closed cube), the background is
+6-connected. With it the Euler characteristic of the union of closed cubes is
+
+    chi = vertices - edges + squares - cubes = b0 - b1 + b2        (Euler, Poincare)
+
+where b0 counts components, b1 tunnels (loops of a vessel tree) and b2 cavities. b0 and b2 are component counts, chi is
+a count of cells, and b1 follows. Cost: two passes of connected components and seven of boolean arithmetic.
+"""
+
+from itertools import product
+from typing import NamedTuple, cast
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+Labels = NDArray[np.integer]
+
+
+class Betti(NamedTuple):
+    """Topology of a foreground that is 26-connected, in a background that is 6-connected."""
+
+    components: int
+    tunnels: int
+    cavities: int
+
+
+def label_components(mask: Mask, connectivity: int = 26) -> tuple[Labels, int]:
+    """Number the connected components 1..n in scan order.
+
+    mask          (x, y, z) bool
+    connectivity  6 (faces), 18 or 26 (corners)
+    returns       (x, y, z) integer, 0 where mask is False; n
+    """
+    labels, count = cc3d.connected_components(
+        np.ascontiguousarray(mask), connectivity=connectivity, return_N=True, binary_image=True
+    )
+    return labels, int(count)
+
+
+def count_components(mask: Mask, connectivity: int = 26) -> int:
+    """Number of connected components of a (x, y, z) bool array."""
+    return label_components(mask, connectivity)[1]
+
+
+def fill_cavities(mask: Mask) -> Mask:
+    """Fill every background voxel that no 6-connected path leads out of the volume; (x, y, z) bool."""
+    import fill_voids
+
+    if not mask.any():
+        return mask.copy()
+    box = bounding_box(mask)
+    filled = mask.copy()
+    filled[box] = fill_voids.fill(np.ascontiguousarray(mask[box]), in_place=False)
+    return filled
+
+
+def bounding_box(mask: Mask, margin: int = 0) -> tuple[slice, slice, slice]:
+    """Smallest box around the True voxels, grown by `margin` voxels inside the volume; `mask` must not be empty."""
+    box = []
+    for axis in range(3):
+        hit = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
+        box.append(slice(max(int(hit[0]) - margin, 0), min(int(hit[-1]) + 1 + margin, mask.shape[axis])))
+    return cast(tuple[slice, slice, slice], tuple(box))
+
+
+def euler_characteristic(mask: Mask) -> int:
+    """Vertices minus edges plus squares minus cubes of the union of closed voxel cubes (26-connectivity)."""
+    padded = np.pad(mask, 1)
+    total = 0
+    for axes in product((False, True), repeat=3):
+        # A cell that is a point along the chosen axes belongs to the union if any voxel around it does.
+        cells = padded
+        for axis, is_point in enumerate(axes):
+            if is_point:
+                low = [slice(None)] * 3
+                high = [slice(None)] * 3
+                low[axis], high[axis] = slice(None, -1), slice(1, None)
+                cells = cells[tuple(low)] | cells[tuple(high)]
+        dimension = 3 - sum(axes)
+        total += (-1) ** dimension * int(np.count_nonzero(cells))
+    return total
+
+
+def betti_numbers(mask: Mask) -> Betti:
+    """Components, tunnels and cavities of a (x, y, z) bool array; (0, 0, 0) for an empty one."""
+    if not mask.any():
+        return Betti(0, 0, 0)
+    inside = mask[bounding_box(mask)]
+    components = count_components(inside)
+    cavities = count_components(~np.pad(inside, 1), 6) - 1
+    return Betti(components, components + cavities - euler_characteristic(inside), cavities)
