@@ -1,0 +1,38 @@
+"""Severity grades from few labels: calibrated, in contiguous conformal sets, everything decided by patient.
+
+Files with an underscore hold one stage each; the others are what the stages are made of:
+
+    inputs        scans and tables to network inputs
+    splits        who trains, validates, calibrates, tests
+    augment       weak and strong views
+    trainer       the one training loop
+    algorithms/   what the loss of a batch is, by name
+    networks/     networks and heads, by name
+    losses/       ordinal losses for soft targets
+    calibration   temperature
+    conformal     contiguous sets and their coverage
+    familiarity   is a scan like those of the training?
+    metrics/      scores, patient bootstrap, report card
+"""
+
+from typing import TYPE_CHECKING
+
+from voxfield._lazy import lazy
+
+if TYPE_CHECKING:
+    from voxfield.grading._collect import collect as collect
+    from voxfield.grading._evaluate import evaluate as evaluate
+    from voxfield.grading._features import features as features
+    from voxfield.grading._predict import predict as predict
+    from voxfield.grading._train import train as train
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "collect": "_collect",
+        "evaluate": "_evaluate",
+        "features": "_features",
+        "predict": "_predict",
+        "train": "_train",
+    },
+)

@@ -1,0 +1,77 @@
+"""Semi-supervision that knows the order of the grades: our ordinal form of FixMatch (Sohn et al. 2020).
+
+FixMatch accepts an unlabelled image when one grade has 95 % of the mass. Readers disagree by one grade, so an
+honest network is rarely that sure: the rule accepts 3 % of such images. Here
+
+    accept   if the mass within one grade of the most likely grade exceeds `window`: doubt between
+             neighbours is no reason to throw an image away, doubt between healthy and severe is
+    target   p^sharpness / sum p^sharpness, soft: the doubt between neighbours is kept
+    loss     CE + ordinal * RPS of the labelled, plus weight * mean over all unlabelled of
+             accepted * (CE(target, strong) + ordinal * RPS(target, strong))
+
+where p comes from the moving average on a weak view (FixMatch uses the student itself) without gradient. The
+RPS term compares cumulative distributions, so a consistency error of three grades costs more than three
+errors of one. Labelled images run in strong views, as in `supervised`.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from voxfield.grading.algorithms.base import Algorithm, Batch, Nets, forward, join
+from voxfield.grading.algorithms.supervised import supervised_loss
+from voxfield.grading.losses.ordinal import cross_entropy, ranked_probability
+
+
+@dataclass
+class FixMatchOrdinal(Algorithm):
+    """Options of the ordinal FixMatch.
+
+    weight     of the unlabelled loss       ramp       share of the training over which it grows from 0
+    window     mass within one grade of the mode that accepts a target
+    sharpness  exponent of the soft target  ordinal    weight of the ranked probability score
+    """
+
+    unlabelled_ratio: int = 2
+    weight: float = 1.0
+    window: float = 0.95
+    sharpness: float = 2.0
+    ordinal: float = 1.0
+    ramp: float = 0.2
+
+    def loss(self, batch: Batch, nets: Nets) -> tuple[Tensor, dict[str, float]]:
+        """See the module."""
+        labelled = nets.view(batch.labelled, "strong")
+        if batch.unlabelled is None:
+            value = supervised_loss(forward(nets.student, labelled), batch.target, self.ordinal)
+            return value, {"supervised": float(value.detach())}
+        with torch.no_grad():
+            guess = forward(nets.teacher, nets.view(batch.unlabelled, "weak")).exp()
+        accepted = window_mass(guess) > self.window
+        target = sharpen(guess, self.sharpness)
+        both = forward(nets.student, join(labelled, nets.view(batch.unlabelled, "strong")))
+        known, unknown = both[: len(labelled)], both[len(labelled) :]
+        supervised = supervised_loss(known, batch.target, self.ordinal)
+        each = cross_entropy(unknown, target) + self.ordinal * ranked_probability(unknown, target)
+        consistency = (each * accepted).mean()
+        weight = self.weight * min(batch.progress / self.ramp, 1.0) if self.ramp > 0 else self.weight
+        figures = {
+            "supervised": float(supervised.detach()),
+            "consistency": float(consistency.detach()),
+            "accepted": float(accepted.float().mean()),
+        }
+        return supervised + weight * consistency, figures
+
+
+def window_mass(probability: Tensor) -> Tensor:
+    """Mass within one grade of the most likely grade; (n,) from (n, k)."""
+    padded = torch.nn.functional.pad(probability, (1, 1))
+    windows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
+    return windows.gather(1, probability.argmax(1, keepdim=True)).squeeze(1)
+
+
+def sharpen(probability: Tensor, exponent: float) -> Tensor:
+    """p^e / sum p^e, (n, k)."""
+    power = probability**exponent
+    return power / power.sum(1, keepdim=True)

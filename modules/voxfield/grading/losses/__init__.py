@@ -1,0 +1,1 @@
+"""Losses of ordinal grading; every one takes soft targets."""

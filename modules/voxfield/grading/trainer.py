@@ -1,0 +1,211 @@
+"""The one training loop of the family: every algorithm runs in it; a killed run ends with the same bytes.
+
+Each step draws its rows and views from a generator that is seeded by (seed, step) alone, so a checkpoint
+needs no random state: weights, their moving average, the optimiser's moments and the step say everything.
+AdamW with linear warm-up and cosine decay; the moving average of the weights is the result. No step is chosen
+by looking at scores.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from voxfield.errors import SettingsError
+from voxfield.grading import augment
+from voxfield.grading.algorithms.base import Algorithm, Batch, Inputs, Kind, Nets
+from voxfield.grading.losses.ordinal import one_hot
+from voxfield.workspace import Workspace
+
+CHECKPOINT = "checkpoint"
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Rows to learn from.
+
+    images    (n, 1, x, y[, z]) or None    features  (n, 2 f) or None
+    grades    (n,) integers, -1 where unlabelled      count  number of grades
+    """
+
+    images: Tensor | None
+    features: Tensor | None
+    grades: Tensor
+    count: int
+
+    def take(self, rows: Tensor) -> Inputs:
+        """The inputs of some rows."""
+        image = None if self.images is None else self.images[rows]
+        return Inputs(image, None if self.features is None else self.features[rows], rows)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how hard to train.
+
+    steps, batch     optimiser steps; labelled rows a step
+    learning_rate    at its peak           weight_decay  of AdamW
+    average          decay of the moving average of the weights, reached after a short ramp
+    strength         of the strong view    mirror        see `augment.view_images`
+    every            steps between two checkpoints
+    """
+
+    steps: int
+    batch: int
+    learning_rate: float
+    weight_decay: float
+    average: float
+    strength: augment.Strength
+    mirror: tuple[int, ...]
+    every: int
+    seed: int
+
+
+class Training:
+    """One training in progress: network, average, optimiser, step and log."""
+
+    def __init__(
+        self, network: Any, algorithm: Algorithm, data: TrainingSet, plan: Plan, device: Any
+    ) -> None:
+        self.plan, self.algorithm, self.device = plan, algorithm, device
+        self.data = TrainingSet(_to(data.images, device), _to(data.features, device), data.grades, data.count)
+        self.labelled = torch.nonzero(data.grades >= 0).flatten()
+        self.student = network.to(device)
+        self.teacher = copy.deepcopy(self.student).requires_grad_(False)
+        self.optimiser = torch.optim.AdamW(
+            self.student.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay
+        )
+        self.step = 0
+        self.log: list[dict[str, float]] = []
+
+    def run(self, workspace: Workspace, progress: Callable[[range], Iterable[int]]) -> Any:
+        """Train to the end, from the last checkpoint where there is one; returns the averaged network."""
+        self.restore(workspace)
+        for step in progress(range(self.step, self.plan.steps)):
+            figures = self.advance(step)
+            self.step = step + 1
+            if step % max(self.plan.steps // 20, 1) == 0 or self.step == self.plan.steps:
+                self.log.append({"step": float(step), **figures})
+            if self.step % self.plan.every == 0 and self.step < self.plan.steps:
+                self.save(workspace)
+        return self.teacher.eval()
+
+    def advance(self, step: int) -> dict[str, float]:
+        """One optimiser step."""
+        generator = torch.Generator().manual_seed(step_seed(self.plan.seed, step))
+        batch = self._batch(step, generator)
+        nets = Nets(
+            self.student, self.teacher, lambda inputs, kind: self._view(inputs, kind, generator), generator
+        )
+        loss, figures = self.algorithm.loss(batch, nets)
+        if not torch.isfinite(loss):
+            raise SettingsError(
+                f"training diverged: the loss of step {step} is {float(loss)}; "
+                f"lower learning_rate, now {self.plan.learning_rate}"
+            )
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.plan.learning_rate * schedule(step, self.plan.steps)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        self._follow(step)
+        return {"loss": float(loss.detach()), **figures}
+
+    def save(self, workspace: Workspace) -> None:
+        """Write a checkpoint."""
+        tensors = {f"student.{k}": v for k, v in self.student.state_dict().items()}
+        tensors |= {f"teacher.{k}": v for k, v in self.teacher.state_dict().items()}
+        tensors |= {f"algorithm.{k}": v for k, v in self.algorithm.tensors().items()}
+        for index, moments in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"moments.{index}.{k}": v for k, v in moments.items()}
+        # Copies on the CPU: safetensors refuses tensors that share memory.
+        plain = {k: v.detach().cpu().clone() for k, v in tensors.items()}
+        workspace.save(CHECKPOINT, plain, {"step": self.step, "log": self.log})
+
+    def restore(self, workspace: Workspace) -> None:
+        """Continue from the last checkpoint, if there is one."""
+        found = workspace.load(CHECKPOINT)
+        if found is None:
+            return
+        tensors, state = found
+        self.student.load_state_dict(_below(tensors, "student."))
+        self.teacher.load_state_dict(_below(tensors, "teacher."))
+        self.algorithm.restore(_below(tensors, "algorithm."))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in _below(tensors, "moments.").items():
+            index, _, key = name.partition(".")
+            moments.setdefault(int(index), {})[key] = tensor
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": moments})
+        self.step, self.log = int(state["step"]), list(state["log"])
+
+    def _batch(self, step: int, generator: torch.Generator) -> Batch:
+        known = self.labelled[draw(len(self.labelled), self.plan.batch, generator)]
+        target = one_hot(self.data.grades[known], self.data.count).to(self.device)
+        ratio = self.algorithm.unlabelled_ratio
+        unlabelled = None
+        if ratio and len(self.labelled) < len(self.data.grades):
+            rows = draw(len(self.data.grades), ratio * self.plan.batch, generator)
+            unlabelled = self.data.take(rows)
+        return Batch(self.data.take(known), target, unlabelled, step / self.plan.steps)
+
+    def _view(self, inputs: Inputs, kind: Kind, generator: torch.Generator) -> Inputs:
+        how = augment.WEAK if kind == "weak" else self.plan.strength
+        image, features = inputs.image, inputs.features
+        if image is not None:
+            image = augment.view_images(image, how, self.plan.mirror, generator)
+        if features is not None:
+            features = augment.view_features(features, how, generator)
+        return Inputs(image, features, inputs.rows)
+
+    def _follow(self, step: int) -> None:
+        decay = min(self.plan.average, (1 + step) / (10 + step))
+        with torch.no_grad():
+            for mean, value in zip(self.teacher.parameters(), self.student.parameters(), strict=True):
+                mean.lerp_(value, 1 - decay)
+
+
+def infer(
+    network: Any, data: TrainingSet, device: Any, size: int = 64
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Log-probabilities (n, k) and embeddings (n, d) of all rows."""
+    outputs, embeddings = [], []
+    for start in range(0, len(data.grades), size):
+        part = data.take(torch.arange(start, min(start + size, len(data.grades))))
+        with torch.no_grad():
+            embedding = network.embed(_to(part.image, device), _to(part.features, device))
+            outputs.append(network.head(embedding).cpu().double().numpy())
+        embeddings.append(embedding.cpu().double().numpy())
+    return np.concatenate(outputs), np.concatenate(embeddings)
+
+
+def schedule(step: int, steps: int, warm: float = 0.1) -> float:
+    """Share of the peak learning rate: linear warm-up, then half a cosine down to 1 %."""
+    ramp = max(round(warm * steps), 1)
+    if step < ramp:
+        return (step + 1) / ramp
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - ramp) / max(steps - ramp, 1)))
+
+
+def draw(size: int, count: int, generator: torch.Generator) -> Tensor:
+    """`count` rows out of `size`, without repetition as far as they go."""
+    rounds = [torch.randperm(size, generator=generator) for _ in range(-(-count // size))]
+    return torch.cat(rounds)[:count]
+
+
+def step_seed(seed: int, step: int) -> int:
+    """A seed of its own for each step; hashing keeps the streams of neighbouring seeds apart."""
+    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _to(tensor: Tensor | None, device: Any) -> Tensor | None:
+    return None if tensor is None else tensor.to(device)
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
