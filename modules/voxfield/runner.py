@@ -144,7 +144,7 @@ def is_current(call: Call) -> bool:
     for port in call.stage.inputs:
         given = call.inputs.get(port.name)
         if given is None:
-            described[port.name] = None
+            described[port.name] = [] if port.many else None
         elif isinstance(given, Path):
             described[port.name] = {"sha256": hash_file(given)[0]} if given.exists() else {"sha256": ""}
         else:
@@ -174,7 +174,8 @@ def _check_outputs(call: Call) -> None:
             taken[place] = name
         for source in sources:
             same = source.exists() and path.exists() and source.samefile(path)
-            if same or source.resolve() in (path.resolve(), record_path(path).resolve()):
+            theirs = {source.resolve(), record_path(source).resolve()}
+            if same or theirs & {path.resolve(), record_path(path).resolve()}:
                 raise InputError(f"output {name!r} would overwrite an input; choose another name", file=path)
 
 
@@ -182,10 +183,10 @@ def _load_inputs(call: Call, findings: Findings, cache: InputCache, shared: froz
     loaded: dict[str, Any] = {}
     for port in call.stage.inputs:
         given = call.inputs.get(port.name)
-        if given is None or (not isinstance(given, Path) and not given and port.optional):
+        if not given:
             if not port.optional:
                 raise InputError(f"{call.stage.name} needs --{port.flag} ({port.describe()})")
-            loaded[port.name] = None
+            loaded[port.name] = [] if port.many else None
         elif isinstance(given, Path):
             loaded[port.name] = cache.load(given, port.kind, call, findings, keep=port.name in shared)
         else:

@@ -9,7 +9,7 @@
                 ctx: Context = Context()) -> Prediction:
         '''Segment one volume.'''
 
-Positional parameters are artifacts in (`X`, `X | None = None` or `Sequence[X]`), keyword-only ones are settings with a
+Positional parameters are artifacts in (`X`, `X | None = None`, `Sequence[X]` or `Sequence[X] = ()`), keyword-only ones are settings with a
 default, and the result is a NamedTuple of artifacts. Everything else follows from this signature: the command line,
 the JSON schema of the settings, the checks, the record. The decorated function keeps its type.
 """
@@ -19,7 +19,7 @@ import logging
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
@@ -82,7 +82,7 @@ class Stage(Generic[P, R]):
         self.resources = resources
         self.version = version
         self.module = function.__module__
-        self.name = f"{self.module.split('.')[-2]}.{function.__name__}"
+        self.name = f"{_package(self.module)}.{function.__name__}"
         self._signature = inspect.signature(function)
         hints = typing.get_type_hints(function, include_extras=True)
         self.inputs = tuple(self._input(p, hints) for p in self._parameters(keyword=False))
@@ -123,6 +123,8 @@ class Stage(Generic[P, R]):
 
     def _input(self, parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Port:
         port = _port(parameter.name, hints[parameter.name])
+        if port.many:
+            return replace(port, optional=parameter.default == ())
         if port.optional != (parameter.default is None):
             raise TypeError(f"{self.name}: optional input {port.name!r} is written `X | None = None`")
         return port
@@ -154,6 +156,14 @@ def stage(
         return Stage(function, resources or Resources(), version)
 
     return wrap
+
+
+def _package(module: str) -> str:
+    """The family of a stage: the package that its module lies in."""
+    parts = module.split(".")
+    if len(parts) < 2:
+        raise TypeError(f"module {module!r}: a stage lives in a package, which gives its name `<package>.<function>`")
+    return parts[-2]
 
 
 def _port(name: str, hint: Any) -> Port:

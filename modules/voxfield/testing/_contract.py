@@ -109,7 +109,8 @@ class StageContract(ABC):
 
     def test_in_memory_as_from_files(self, done: Call, tmp_path: Path) -> None:
         loaded = {
-            port.name: _load(port.kind, done.inputs.get(port.name)) for port in done.stage.inputs
+            port.name: _load(port.kind, done.inputs.get(port.name, [] if port.many else None))
+            for port in done.stage.inputs
         }
         result = done.stage(**loaded, **self.make_settings(), ctx=Context(seed=1, device="cpu"))
         for port in done.stage.outputs:

@@ -1,0 +1,1 @@
+"""Toy stages, outside the package as a plug-in would be."""
