@@ -1,0 +1,34 @@
+"""Partial differential equations on voxels: pressure from velocity, on small parts that other problems can use.
+
+`VoxelDomain` is a mask as a finite-volume domain, `EllipticSolver` solves symmetric elliptic systems on it, `LocalFit`
+differentiates samples up to the wall, `momentum_force` is the right side of the pressure equation, `relative_pressure`
+puts them together for one lumen. The stage `pressure` carries samples through all of it.
+"""
+
+from typing import TYPE_CHECKING
+
+from voxfield._lazy import lazy
+
+if TYPE_CHECKING:
+    from voxfield.pde._derivatives import LocalFit as LocalFit
+    from voxfield.pde._domain import VoxelDomain as VoxelDomain
+    from voxfield.pde._elliptic import EllipticSolver as EllipticSolver
+    from voxfield.pde._momentum import Fluid as Fluid
+    from voxfield.pde._momentum import momentum_force as momentum_force
+    from voxfield.pde._pressure import pressure as pressure
+    from voxfield.pde._relative import Lumen as Lumen
+    from voxfield.pde._relative import relative_pressure as relative_pressure
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "EllipticSolver": "_elliptic",
+        "Fluid": "_momentum",
+        "LocalFit": "_derivatives",
+        "Lumen": "_relative",
+        "VoxelDomain": "_domain",
+        "momentum_force": "_momentum",
+        "pressure": "_pressure",
+        "relative_pressure": "_relative",
+    },
+)

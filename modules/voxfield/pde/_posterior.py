@@ -1,0 +1,205 @@
+"""Pressure of every velocity sample, each in the lumen that was drawn for it, and what they say together.
+
+Samples with the same lumen are solved as one block. Beside the samples stands the pressure of the mean velocity in the
+mean lumen (voxels that at least half of the samples hold): the momentum equation is quadratic, so the two differ by the
+bias that a single reconstruction would carry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voxfield.pde._relative import Lumen, LumenPressure, Timing, faces_within, relative_pressure
+from voxfield.pde._throat import voxels_across
+from voxfield.pde._work_energy import opening_pressures, virtual_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from voxfield.pde._domain import Floats, Mask
+    from voxfield.pde._momentum import Fluid
+
+
+@dataclass(frozen=True)
+class Velocities:
+    """Velocity samples in SI units and voxel axes, cropped to their lumens.
+
+    values   (s, t, n, 3)  m/s along the voxel axes
+    mask     (x, y, z)     the n voxels
+    inside   (s, n)        the lumen of each sample
+    marks    (x, y, z)     openings label map
+    spacing  (3,)          metres
+    """
+
+    values: Floats
+    mask: Mask
+    inside: Mask
+    marks: NDArray[np.integer]
+    spacing: tuple[float, float, float]
+
+    def box(self, held: Mask) -> Mask:
+        """Voxels (n,) as a box (x, y, z)."""
+        box = np.zeros_like(self.mask)
+        box[self.mask] = held
+        return box
+
+
+@dataclass(frozen=True)
+class Method:
+    """How to solve.
+
+    reference  label of the reference opening
+    timing     of the frames; None where du/dt is left out
+    rtol       relative residual of the linear systems
+    """
+
+    fluid: Fluid
+    reference: int
+    timing: Timing | None
+    rtol: float
+
+
+@dataclass(frozen=True)
+class PressurePosterior:
+    """Pressures of s samples in t frames, openings numbered as in `labels` (m of them).
+
+    values       (s, t, n)  Pa at the voxels of Velocities.mask, 0 outside `held`
+    held         (s, n)     voxels of each sample that have a pressure
+    planes       (s, t, m)  Pa, NaN where a sample's lumen does not reach the opening
+    work_energy  (s, t, m)  Pa by virtual work, NaN where the common lumen does not link the openings
+    mean_field              pressure of the mean velocity in the mean lumen; None where the reference misses it
+    across                  voxels across the throat between the reference and each opening
+    unreached               voxels that were drawn but hang on other components, mean over samples
+    """
+
+    labels: tuple[int, ...]
+    values: Floats
+    held: Mask
+    planes: Floats
+    work_energy: Floats
+    mean_field: LumenPressure | None
+    across: dict[int, int]
+    unreached: float
+    residual: float
+    iterations: int
+
+    @property
+    def solved(self) -> Mask:
+        """Samples (s,) whose lumen the reference opens into."""
+        return self.held.any(axis=1)
+
+
+def pressure_posterior(velocities: Velocities, method: Method) -> PressurePosterior:
+    """Solve every sample and the mean field."""
+    samples, frames, size = velocities.values.shape[:3]
+    labels = _labels(velocities)
+    values = np.zeros((samples, frames, size), dtype=np.float32)
+    held = np.zeros((samples, size), dtype=bool)
+    planes = np.full((samples, frames, len(labels)), np.nan)
+    solved: list[tuple[Sequence[int], LumenPressure]] = []
+    for members, inside in _lumens(velocities.inside):
+        lumen = Lumen(velocities.box(inside), velocities.marks, velocities.spacing, method.reference)
+        if not lumen.reached:
+            continue
+        here = lumen.domain.mask[velocities.mask]
+        result = relative_pressure(
+            lumen, velocities.values[members][:, :, here], method.fluid, timing=method.timing, rtol=method.rtol
+        )
+        solved.append((members, result))
+        held[members] = here
+        values[np.ix_(members, range(frames), np.flatnonzero(here))] = _by_sample(result.values, frames)
+        planes[members] = _by_sample(_plane_rows(result, labels), frames)
+    mean_lumen, mean_field = _mean_field(velocities, method)
+    return PressurePosterior(
+        labels,
+        values,
+        held,
+        planes,
+        _work_energy(velocities, method, labels, solved),
+        mean_field,
+        {} if mean_field is None else _across(mean_lumen),
+        float((velocities.inside & ~held)[held.any(axis=1)].sum(axis=1).mean()) if held.any() else 0.0,
+        max((result.residual for _, result in solved), default=0.0),
+        max((result.iterations for _, result in solved), default=0),
+    )
+
+
+def _labels(velocities: Velocities) -> tuple[int, ...]:
+    present = np.unique(velocities.marks)
+    return tuple(int(label) for label in present if label > 1)
+
+
+def _lumens(inside: Mask) -> Iterator[tuple[list[int], Mask]]:
+    """Groups of samples with one lumen, in the order of their first samples."""
+    groups: dict[bytes, list[int]] = {}
+    for sample, held in enumerate(inside):
+        groups.setdefault(np.packbits(held).tobytes(), []).append(sample)
+    for members in groups.values():
+        yield members, inside[members[0]]
+
+
+def _by_sample(rows: Floats, frames: int) -> Floats:
+    """Rows (n, s t) as (s, t, n)."""
+    return np.moveaxis(rows.reshape(len(rows), -1, frames), 0, -1)
+
+
+def _plane_rows(result: LumenPressure, labels: tuple[int, ...]) -> Floats:
+    missing = np.full(result.values.shape[1], np.nan)
+    return np.stack([result.planes.get(label, missing) for label in labels])
+
+
+def _mean_field(velocities: Velocities, method: Method) -> tuple[Lumen, LumenPressure | None]:
+    inside = velocities.inside
+    count = inside.sum(axis=0)
+    most = 2 * count >= len(inside)
+    lumen = Lumen(velocities.box(most), velocities.marks, velocities.spacing, method.reference)
+    if not lumen.reached:
+        return lumen, None
+    here = lumen.domain.mask[velocities.mask]
+    shares = inside[:, here] / count[here]
+    mean = np.einsum("stnc,sn->tnc", velocities.values[:, :, here], shares)[None]
+    return lumen, relative_pressure(lumen, mean, method.fluid, timing=method.timing, rtol=method.rtol)
+
+
+def _across(lumen: Lumen) -> dict[int, int]:
+    """Voxels across the throat between the reference and each other opening that it reaches."""
+    cells = {label: _box(lumen, label) for label in lumen.openings}
+    start = cells.pop(lumen.reference)
+    return voxels_across(lumen.domain.mask, lumen.marks, start, cells)
+
+
+def _box(lumen: Lumen, label: int) -> Mask:
+    box = np.zeros_like(lumen.domain.mask)
+    box[tuple(lumen.domain.cells[lumen.openings[label].faces.cells].T)] = True
+    return box
+
+
+def _work_energy(
+    velocities: Velocities,
+    method: Method,
+    labels: tuple[int, ...],
+    solved: list[tuple[Sequence[int], LumenPressure]],
+) -> Floats:
+    """Opening pressures (s, t, m) by virtual work in the lumen common to all samples."""
+    samples, frames = velocities.values.shape[:2]
+    result = np.full((samples, frames, len(labels)), np.nan)
+    if not solved:
+        return result
+    common = np.logical_and.reduce([pressure.domain.mask for _, pressure in solved])
+    lumen = Lumen(common, velocities.marks, velocities.spacing, method.reference)
+    if not lumen.reached:
+        return result
+    domain = lumen.domain
+    fields = virtual_fields(domain, lumen.boundary)
+    columns = [labels.index(label) for label in fields.labels]
+    for members, pressure in solved:
+        faces = faces_within(pressure.domain, pressure.face_force, domain)
+        cells = pressure.cell_force[pressure.domain.index[domain.mask]]
+        rows = opening_pressures(domain, fields, method.reference, faces, cells)
+        result[np.ix_(members, range(frames), columns)] = _by_sample(rows, frames)
+    return result

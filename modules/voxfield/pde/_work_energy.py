@@ -1,0 +1,115 @@
+"""Pressure at the openings from virtual work (virtual work-energy, vWERP: Marlevi et al., Scientific Reports 9, 2019).
+
+For any divergence-free field w that vanishes on the wall, integral(b . w) = sum over openings of p_j Q_j, where Q_j is the
+flux of w out of opening j and p_j the mean pressure there, weighted with w. With one field per opening, the fluxes make a
+small symmetric system for the p_j. Noise and doubtful gradients beside the wall are weighted with w, that is hardly at all.
+
+The paper takes w from a Stokes problem. Ours costs two scalar ones and is Poiseuille flow in a straight tube as well:
+psi solves -lap psi = 1 with psi = 0 on the wall, w = psi grad phi with div(psi grad phi) = 0, phi = 1 on one opening and 0 on
+the others. Its discrete divergence is zero, so the identity holds for whatever lumen the voxels make; hence one set of
+fields, on the voxels that all samples share, serves every sample.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+from voxfield.pde._elliptic import EllipticSolver
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from voxfield.pde._domain import Floats, VoxelDomain
+    from voxfield.pde._openings import BoundaryFaces
+
+WALL = 1
+
+
+@dataclass(frozen=True)
+class VirtualFields:
+    """One field per opening, on the faces of a domain.
+
+    labels    the m openings
+    interior  (f, m)           velocity of w across the interior faces
+    outward   label -> (g, m)  velocity of w out of the faces of each opening
+    fluxes    (m, m)           flux of field k (column) out of opening j (row)
+    """
+
+    labels: tuple[int, ...]
+    faces: Mapping[int, BoundaryFaces]
+    interior: Floats
+    outward: Mapping[int, Floats]
+    fluxes: Floats
+
+
+def virtual_fields(domain: VoxelDomain, boundary: Mapping[int, BoundaryFaces]) -> VirtualFields:
+    """Build the fields of a domain whose boundary faces are given by label."""
+    labels = tuple(label for label in boundary if label > WALL)
+    profile = _profile(domain, boundary[WALL] if WALL in boundary else None)
+    lower = np.concatenate([pair[0] for pair in domain.faces])
+    upper = np.concatenate([pair[1] for pair in domain.faces])
+    conductance = (profile[lower] + profile[upper]) / 2
+    matrix = domain.divergence @ sparse.diags_array(conductance) @ domain.gradient
+    rhs = np.zeros((domain.size, len(labels)))
+    diagonal = np.zeros(domain.size)
+    links = {k: 2 * profile[boundary[k].cells] / np.array(domain.spacing)[boundary[k].axes] for k in labels}
+    for column, label in enumerate(labels):
+        faces = boundary[label]
+        strength = links[label] / np.array(domain.spacing)[faces.axes]
+        np.add.at(diagonal, faces.cells, strength)
+        np.add.at(rhs[:, column], faces.cells, strength)
+    system = sparse.csr_array(matrix + sparse.diags_array(diagonal))
+    phi = EllipticSolver(system, domain.cells, rtol=1e-10).solve(rhs).values
+    interior = conductance[:, None] * (domain.gradient @ phi)
+    outward = {
+        label: links[label][:, None] * (np.eye(len(labels))[row] - phi[boundary[label].cells])
+        for row, label in enumerate(labels)
+    }
+    fluxes = np.stack([boundary[label].areas(domain) @ outward[label] for label in labels])
+    return VirtualFields(labels, {k: boundary[k] for k in labels}, interior, outward, fluxes)
+
+
+def _profile(domain: VoxelDomain, wall: BoundaryFaces | None) -> Floats:
+    """The torsion function psi (n,): -lap psi = 1, 0 on the wall, natural at openings."""
+    if wall is None:
+        return np.ones(domain.size)
+    steps = np.array(domain.spacing)[wall.axes]
+    diagonal = np.bincount(wall.cells, weights=2 / steps**2, minlength=domain.size)
+    system = sparse.csr_array(domain.stiffness + sparse.diags_array(diagonal))
+    return EllipticSolver(system, domain.cells, rtol=1e-10).solve(np.ones((domain.size, 1))).values[:, 0]
+
+
+def opening_pressures(
+    domain: VoxelDomain, fields: VirtualFields, reference: int, face_force: Floats, cell_force: Floats
+) -> Floats:
+    """Mean pressure at each opening (m, k), 0 at the reference; NaN where no flux of w links the two.
+
+    face_force  (f, k)     b across the interior faces
+    cell_force  (n, 3, k)  b at the voxels
+    """
+    work = domain.voxel_volume * fields.interior.T @ face_force
+    for label in fields.labels:
+        faces = fields.faces[label]
+        outward_force = faces.signs[:, None] * cell_force[faces.cells, faces.axes]
+        work = work + domain.voxel_volume / 2 * fields.outward[label].T @ outward_force
+    pressures = np.full((len(fields.labels), face_force.shape[1]), np.nan)
+    linked = _linked(fields.fluxes, fields.labels.index(reference))
+    pressures[linked] = 0.0
+    others = [k for k in linked if fields.labels[k] != reference]
+    if others:
+        pressures[others] = np.linalg.solve(fields.fluxes[np.ix_(others, others)].T, work[others])
+    return pressures
+
+
+def _linked(fluxes: Floats, reference: int) -> list[int]:
+    """Openings in the component of the reference."""
+    graph = np.abs(fluxes) > _NO_FLUX * np.abs(fluxes).max(initial=0.0)
+    _, component = sparse.csgraph.connected_components(sparse.csr_array(graph), directed=False)
+    return [int(k) for k in np.flatnonzero(component == component[reference])]
+
+
+_NO_FLUX = 1e-9
