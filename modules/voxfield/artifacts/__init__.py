@@ -1,9 +1,9 @@
 """The kinds of data that stages exchange: one class a kind, one file an artifact.
 
-Every kind has `load`, `save` and `check`. `load` judges the header at once and reads the voxels when they are first
-used; `check` reads everything and raises InputError where a value can not be used. World coordinates are millimetres,
-RAS+; voxel axes are x, y, z in the order in which NIfTI stores them; arrays are C-ordered, so that a result does not
-depend on whether its input came from a file or from memory.
+Every kind has `load`, `save` and `check`. `load` judges the header at once and reads the voxels when they
+are first used; `check` reads everything and raises InputError where a value can not be used. World
+coordinates are millimetres, RAS+; voxel axes are x, y, z in the order in which NIfTI stores them; arrays are
+C-ordered, so that a result does not depend on whether its input came from a file or from memory.
 
 This package imports numpy, torch and the like only inside its methods.
 """

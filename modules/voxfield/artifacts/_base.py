@@ -108,7 +108,8 @@ class Artifact(ABC):
         """Judge every value."""
 
     def check(self, target: Context | Findings) -> None:
-        """Read everything and judge it: raises InputError, or adds what is odd to the findings of `target`."""
+        """Read everything and judge it: raises InputError, or adds what is odd to the findings of "
+        "`target`."""
         findings = target if isinstance(target, Findings) else target.findings
         self._check(Inspection(self.file, self.findings))
         if findings is not self.findings:

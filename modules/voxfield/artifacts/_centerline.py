@@ -48,7 +48,10 @@ class Centerline(Artifact):
         shapes = {"radii": self.radii.shape, "parents": self.parents.shape, "kinds": self.kinds.shape}
         wrong = [f"{name} {shape}" for name, shape in shapes.items() if shape != (count,)]
         if wrong:
-            raise InputError(f"a centerline of {count} nodes has one radius, parent and kind a node; found {', '.join(wrong)}")
+            raise InputError(
+                f"a centerline of {count} nodes has one radius, parent and kind a node; found "
+                f"{', '.join(wrong)}"
+            )
 
     @classmethod
     def load(
@@ -65,7 +68,9 @@ class Centerline(Artifact):
         if len(place) != len(rows):
             raise InputError("two nodes have one number (duplicate); each has its own", file=origin.path)
         if -2 in parents:
-            raise InputError(f"node {rows[parents.index(-2)][0]} has a parent that is not in the file", file=origin.path)
+            raise InputError(
+                f"node {rows[parents.index(-2)][0]} has a parent that is not in the file", file=origin.path
+            )
         line._check(Inspection(origin.path, line.findings))
         return line
 
@@ -76,7 +81,9 @@ class Centerline(Artifact):
     def save(self, path: str | Path) -> None:
         """Write SWC; coordinates and radii keep every digit."""
         lines = ["# voxfield centerline; mm, RAS+; kind 7 is a bridge, across which no radius is claimed (0)"]
-        rows = zip(self.kinds.tolist(), self.points.tolist(), self.radii.tolist(), self.parents.tolist(), strict=True)
+        rows = zip(
+            self.kinds.tolist(), self.points.tolist(), self.radii.tolist(), self.parents.tolist(), strict=True
+        )
         for number, (kind, (x, y, z), radius, parent) in enumerate(rows, start=1):
             shown = 0 if math.isnan(radius) else radius
             lines.append(f"{number} {kind} {x!r} {y!r} {z!r} {shown!r} {parent + 1 if parent >= 0 else -1}")
@@ -91,7 +98,10 @@ class Centerline(Artifact):
         if not np.isfinite(self.points).all() or np.isinf(self.radii).any() or (self.radii < 0).any():
             inspection.refuse("coordinates and radii of a centerline are finite, and radii not negative")
         if (self.parents < -1).any() or (self.parents >= len(self)).any():
-            inspection.refuse(f"parents of {len(self)} nodes lie between -1 and {len(self) - 1}; found {self.parents.min()}, {self.parents.max()}")
+            inspection.refuse(
+                f"parents of {len(self)} nodes lie between -1 and {len(self) - 1}; found "
+                f"{self.parents.min()}, {self.parents.max()}"
+            )
         if not _reaches_roots(self.parents):
             inspection.refuse("the parents run in a circle; a centerline is a tree")
 
@@ -118,6 +128,9 @@ def _parse(text: str, file: Path) -> list[tuple[float, ...]]:
         except ValueError:
             values = ()
         if len(values) != 7 or not all(math.isfinite(value) for value in values):
-            raise InputError(f"line {number} is {line.strip()[:60]!r}; expected number, kind, x, y, z, radius, parent", file=file)
+            raise InputError(
+                f"line {number} is {line.strip()[:60]!r}; expected number, kind, x, y, z, radius, parent",
+                file=file,
+            )
         rows.append(values)
     return rows

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class FaceFlux(TensorArtifact):
     """Staggered velocities of a lumen, along the voxel axes.
 
-    u, v, w  (nx+1, ny, nz), (nx, ny+1, nz), (nx, ny, nz+1) float64: mean normal velocity through a face, positive
-             along the voxel axis; u[i] lies between the voxels i - 1 and i
+    u, v, w  (nx+1, ny, nz), (nx, ny+1, nz), (nx, ny, nz+1) float64: mean normal velocity through a face,
+             positive along the voxel axis; u[i] lies between the voxels i - 1 and i
     mask     (nx, ny, nz) bool, the cells of the lumen
     affine   (4, 4) voxel index to world, mm, RAS+, with orthogonal axes
     unit     such as "m/s"
@@ -28,7 +28,14 @@ class FaceFlux(TensorArtifact):
     required = ("u", "v", "w", "mask", "affine")
 
     def __init__(
-        self, u: ArrayLike, v: ArrayLike, w: ArrayLike, mask: ArrayLike, affine: ArrayLike, *, unit: str | None = None
+        self,
+        u: ArrayLike,
+        v: ArrayLike,
+        w: ArrayLike,
+        mask: ArrayLike,
+        affine: ArrayLike,
+        *,
+        unit: str | None = None,
     ) -> None:
         import numpy as np
 
@@ -45,7 +52,8 @@ class FaceFlux(TensorArtifact):
         for axis, name in enumerate("uvw"):
             expected = tuple(extent + (axis == place) for place, extent in enumerate(shape))
             if arrays[name].shape != expected or arrays[name].dtype != "f8":
-                return f"its {name} has shape {arrays[name].shape} and dtype {arrays[name].dtype}; expected {expected} float64"
+                found = f"shape {arrays[name].shape} and dtype {arrays[name].dtype}"
+                return f"its {name} has {found}; expected {expected} float64"
         return affine_fault(arrays["affine"])
 
     @property
@@ -90,6 +98,9 @@ class FaceFlux(TensorArtifact):
     def _check(self, inspection: Inspection) -> None:
         super()._check(inspection)
         if not self.grid.is_orthogonal():
-            inspection.refuse(f"its voxel axes are not orthogonal (cosine {self.grid.shear:.3g}); face fluxes need right angles")
+            inspection.refuse(
+                f"its voxel axes are not orthogonal (cosine {self.grid.shear:.3g}); face fluxes need right "
+                "angles"
+            )
         if not self.mask.any():
             inspection.note("empty-mask", "warning", "no foreground: the lumen is empty")

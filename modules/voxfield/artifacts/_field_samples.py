@@ -1,4 +1,4 @@
-"""FieldSamples: draws from the posterior of a field in a lumen, so that what follows can carry its uncertainty."""
+"""FieldSamples: draws from the posterior of a field in a lumen, so that what follows has its uncertainty."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ FEWEST = 16
 class FieldSamples(TensorArtifact):
     """Samples of a vector or scalar field at the voxels of a mask.
 
-    values  (s, t, n, c) float32: sample, frame, voxel, component; c = 3 along the world axes, or 1; the n voxels are
-            the True ones of `mask` in C order
+    values  (s, t, n, c) float32: sample, frame, voxel, component; c = 3 along the world axes, or 1; the n
+            voxels are the True ones of `mask` in C order
     mask    (x, y, z) bool
     affine  (4, 4) voxel index to world, mm, RAS+
     inside  (s, n) bool, the lumen that was drawn for each sample; None where it is the mask for all
     unit    of the values, such as "m/s"
 
-    A marginal standard deviation can not stand in for samples: errors are correlated in space, and what is computed
-    from the field depends on that.
+    A marginal standard deviation can not stand in for samples: errors are correlated in space, and what is
+    computed from the field depends on that.
     """
 
     kind = "field samples"
@@ -58,14 +58,21 @@ class FieldSamples(TensorArtifact):
         if mask.ndim != 3 or mask.dtype != bool:
             return f"its mask has shape {mask.shape} and dtype {mask.dtype}; expected (x, y, z) bool"
         count = int(mask.sum())
-        if values.ndim != 4 or values.shape[2] != count or values.shape[3] not in (1, 3) or values.dtype != "f4":
+        if (
+            values.ndim != 4
+            or values.shape[2] != count
+            or values.shape[3] not in (1, 3)
+            or values.dtype != "f4"
+        ):
             return (
-                f"its values have shape {values.shape} and dtype {values.dtype}; expected (samples, frames, {count}, "
+                f"its values have shape {values.shape} and dtype {values.dtype}; expected (samples, "
+                f"frames, {count}, "
                 "1 or 3) float32, as its mask has that many voxels"
             )
         inside = arrays.get("inside")
         if inside is not None and (inside.shape != (len(values), count) or inside.dtype != bool):
-            return f"its inside has shape {inside.shape} and dtype {inside.dtype}; expected {(len(values), count)} bool"
+            found = f"shape {inside.shape} and dtype {inside.dtype}"
+            return f"its inside has {found}; expected {(len(values), count)} bool"
         return affine_fault(arrays["affine"])
 
     @property
@@ -98,7 +105,8 @@ class FieldSamples(TensorArtifact):
         return len(self.values)
 
     def dense(self, sample: int) -> NDArray[np.float32]:
-        """One sample on the whole grid, (x, y, z, t, c); 0 outside the mask and outside the sample's own lumen."""
+        """One sample on the whole grid, (x, y, z, t, c); 0 outside the mask and outside the sample's own "
+        "lumen."""
         import numpy as np
 
         frames, _, components = self.values.shape[1:]
@@ -120,6 +128,8 @@ class FieldSamples(TensorArtifact):
     def _check(self, inspection: Inspection) -> None:
         super()._check(inspection)
         if len(self) < FEWEST:
-            inspection.refuse(f"holds {len(self)} samples; expected at least {FEWEST}, fewer say little about a spread")
+            inspection.refuse(
+                f"holds {len(self)} samples; expected at least {FEWEST}, fewer say little about a spread"
+            )
         if not self.mask.any():
             inspection.note("empty-mask", "warning", "no foreground: the mask of the samples is empty")

@@ -18,7 +18,8 @@ CHUNK = 1 << 18
 
 
 def open_origin(path: str | Path) -> Origin:
-    """Look at a file without opening it. Raises InputError unless it is a regular file with at least one byte."""
+    """Look at a file without opening it. Raises InputError unless it is a regular file with at least one "
+    "byte."""
     path = Path(path)
     try:
         status = path.stat()
@@ -91,7 +92,8 @@ def read_text(origin: Origin) -> str:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise InputError(
-            f"line {line} is not UTF-8 (byte 0x{raw[error.start]:02x}); save it in the encoding UTF-8", file=origin.path
+            f"line {line} is not UTF-8 (byte 0x{raw[error.start]:02x}); save it in the encoding UTF-8",
+            file=origin.path,
         ) from None
     text = text.replace("\r\n", "\n")
     if "\0" in text:

@@ -19,7 +19,8 @@ class Grid:
     """A regular grid of voxels.
 
     shape   (x, y, z) voxels
-    affine  (4, 4) float64, voxel index to world, mm, RAS+; voxel (i, j, k) has its centre at affine @ (i, j, k, 1)
+    affine  (4, 4) float64, voxel index to world, mm, RAS+; voxel (i, j, k) has its centre at affine @ (i, j,
+            k, 1)
     """
 
     def __init__(self, shape: tuple[int, ...], affine: ArrayLike) -> None:
@@ -27,7 +28,9 @@ class Grid:
 
         matrix = np.array(affine, dtype=np.float64)
         if len(shape) != 3 or min(shape) < 1:
-            raise InputError(f"a grid has three axes of at least one voxel; the shape given is {tuple(shape)}")
+            raise InputError(
+                f"a grid has three axes of at least one voxel; the shape given is {tuple(shape)}"
+            )
         fault = affine_fault(matrix)
         if fault:
             raise InputError(fault)
@@ -111,5 +114,5 @@ def affine_fault(matrix: NDArray[np.float64]) -> str | None:
     volume = abs(np.linalg.det(matrix[:3, :3]))
     if lengths.min() <= 0 or volume < 1e-6 * lengths.prod():
         text = ", ".join(f"{length:g}" for length in lengths)
-        return f"the affine is singular: it can not be inverted (column lengths {text} mm); expected three independent axes"
+        return f"the affine is singular, it can not be inverted: column lengths {text} mm"
     return None

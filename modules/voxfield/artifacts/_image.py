@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from voxfield.artifacts._base import Inspection
 from voxfield.artifacts._nifti._note import Note
-from voxfield.artifacts._nifti._values import real_values, require_finite
 from voxfield.artifacts._nifti._writer import write_nifti
+from voxfield.artifacts._values import real_values, require_finite
 from voxfield.artifacts._volume import Volume, as_array
 from voxfield.errors import InputError
 
@@ -25,8 +25,8 @@ class Image(Volume):
     affine  (4, 4) voxel index to world, mm, RAS+
     unit    of the values, such as "Pa"; None where it is unknown
 
-    Read from a file, an Image is three-dimensional: a series where a volume is meant is a mistake. A stage that takes
-    a series says `ImageSeries`.
+    Read from a file, an Image is three-dimensional: a series where a volume is meant is a mistake. A stage
+    that takes a series says `ImageSeries`.
     """
 
     kind = "image"
@@ -37,7 +37,9 @@ class Image(Volume):
 
         array = as_array(data, self.kind)
         if array.ndim not in (3, 4):
-            raise InputError(f"an image is (x, y, z) or (x, y, z, t); the array given has shape {array.shape}")
+            raise InputError(
+                f"an image is (x, y, z) or (x, y, z, t); the array given has shape {array.shape}"
+            )
         dtype = np.int16 if array.dtype in (np.int8, np.uint8, np.int16, np.bool_) else np.float32
         super().__init__(np.ascontiguousarray(array, dtype=dtype), affine)
         self.unit = unit
@@ -50,7 +52,9 @@ class Image(Volume):
         most = 4 if cls.frames_allowed else 3
         if not 3 <= len(shape) <= most:
             expected = "3D (x, y, z)" if most == 3 else "3D or 4D (x, y, z, t)"
-            inspection.refuse(f"has {len(shape)} dimensions, {' x '.join(map(str, shape))}; expected {expected}")
+            inspection.refuse(
+                f"has {len(shape)} dimensions, {' x '.join(map(str, shape))}; expected {expected}"
+            )
         return shape
 
     def _from_header(self, header: Header) -> None:
@@ -62,7 +66,12 @@ class Image(Volume):
     def _judge(self, data: NDArray[Any], inspection: Inspection) -> None:
         low, high = require_finite(data, inspection, "voxels")
         if low == high:
-            inspection.note("constant-image", "warning", f"every voxel is {low:g}: a constant image, standard deviation 0", low)
+            inspection.note(
+                "constant-image",
+                "warning",
+                f"every voxel is {low:g}: a constant image, standard deviation 0",
+                low,
+            )
 
     def save(self, path: str | Path) -> None:
         """Write `.nii.gz` (or `.nii`)."""

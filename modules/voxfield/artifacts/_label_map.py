@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from voxfield.artifacts._base import Inspection
 from voxfield.artifacts._nifti._note import Note
-from voxfield.artifacts._nifti._values import integer_values, narrowest
 from voxfield.artifacts._nifti._writer import write_nifti
+from voxfield.artifacts._values import integer_values, narrowest
 from voxfield.artifacts._volume import Volume, as_array
 from voxfield.errors import InputError
 
@@ -27,7 +27,8 @@ class LabelMap(Volume):
     data         (x, y, z) in the narrowest of uint8, int16, int32, int64
     affine       (4, 4) voxel index to world, mm, RAS+
     labels       value -> name; empty where nothing is declared
-    unannotated  the value of voxels that nobody looked at, 255 by convention and never 0; None where all were looked at
+    unannotated  the value of voxels that nobody looked at, 255 by convention and never 0; None where all
+                 were looked at
     """
 
     kind = "label map"
@@ -46,7 +47,9 @@ class LabelMap(Volume):
         if array.ndim != 3 or array.dtype.kind not in "biu":
             raise InputError(f"a label map is (x, y, z) integers; found {array.dtype}, shape {array.shape}")
         if unannotated == 0:
-            raise InputError("the unannotated value is 0, which is the background; use another, 255 by convention")
+            raise InputError(
+                "the unannotated value is 0, which is the background; use another, 255 by convention"
+            )
         dtype = narrowest(int(array.min()), int(array.max()))
         super().__init__(np.ascontiguousarray(array, dtype=dtype), affine)
         self.labels = {int(value): str(name) for value, name in (labels or {}).items()}
@@ -58,7 +61,9 @@ class LabelMap(Volume):
         while len(shape) > 3 and shape[-1] == 1:
             shape = shape[:-1]
         if len(shape) != 3:
-            inspection.refuse(f"has {len(shape)} dimensions, {' x '.join(map(str, shape))}; expected 3D (x, y, z)")
+            inspection.refuse(
+                f"has {len(shape)} dimensions, {' x '.join(map(str, shape))}; expected 3D (x, y, z)"
+            )
         return shape
 
     def _from_header(self, header: Header) -> None:
@@ -73,7 +78,8 @@ class LabelMap(Volume):
         looked_at = [value for value in present if value != self.unannotated]
         if UNANNOTATED in present and UNANNOTATED not in (self.unannotated, *self.labels):
             inspection.refuse(
-                "holds the label 255, which is not declared (unexpected): it stands for unannotated voxels by "
+                "holds the label 255, which is not declared (unexpected): it stands for unannotated voxels "
+                "by "
                 "convention; declare it as unannotated or as a label"
             )
         if not any(looked_at):
@@ -88,11 +94,15 @@ class LabelMap(Volume):
             if strange:
                 inspection.note(
                     "undeclared-label", "warning",
-                    f"labels {_some(strange)} are not among those declared: {_some(sorted({0, *self.labels}))}", strange[:20],
+                    f"labels {_some(strange)} are not declared; declared are {_some(sorted({0, *self.labels}))}",
+                    strange[:20],
                 )  # fmt: skip
         elif present and (present[0] < 0 or present[-1] > len([value for value in present if value > 0])):
             inspection.note(
-                "label-gap", "warning", f"labels {_some(present)} are not contiguous: there is a gap", present[:20]
+                "label-gap",
+                "warning",
+                f"labels {_some(present)} are not contiguous: there is a gap",
+                present[:20],
             )
 
     def present(self) -> list[int]:
@@ -109,7 +119,8 @@ class LabelMap(Volume):
         return [int(value) + low for value in np.flatnonzero(seen)]
 
     def require_labels(self, allowed: Collection[int]) -> None:
-        """Raise InputError where a voxel carries a label that is neither 0, nor unannotated, nor in `allowed`."""
+        """Raise InputError where a voxel carries a label that is neither 0, nor unannotated, nor in "
+        "`allowed`."""
         strange = [value for value in self.present() if value not in {0, self.unannotated, *allowed}]
         if strange:
             raise InputError(
@@ -119,7 +130,9 @@ class LabelMap(Volume):
     def require_foreground(self) -> None:
         """Raise InputError for a map without foreground."""
         if not any(value for value in self.present() if value != self.unannotated):
-            raise InputError("the label map is empty: no foreground voxel; expected at least one", file=self.file)
+            raise InputError(
+                "the label map is empty: no foreground voxel; expected at least one", file=self.file
+            )
 
     def declare(self, labels: Mapping[int, str]) -> None:
         """Declare the labels that the map should hold, over what its file says."""
@@ -133,5 +146,3 @@ class LabelMap(Volume):
 def _some(values: list[int]) -> str:
     shown = ", ".join(str(value) for value in values[:8])
     return f"{shown}, ... ({len(values)} in all)" if len(values) > 8 else shown
-
-

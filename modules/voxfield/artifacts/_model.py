@@ -59,8 +59,12 @@ class Model(Artifact):
         source = TensorFile(path, limits, findings)
         source.require(cls.kind, ())
         content = source.content
-        if not isinstance(content.get("config"), dict) or not all(isinstance(content.get(name), str) for name in FACTS):
-            source.inspection.refuse(f"its metadata lacks config, {', '.join(FACTS)}; expected a model written by Voxfield")
+        if not isinstance(content.get("config"), dict) or not all(
+            isinstance(content.get(name), str) for name in FACTS
+        ):
+            source.inspection.refuse(
+                f"its metadata lacks config, {', '.join(FACTS)}; expected a model written by Voxfield"
+            )
         model._opened(source.origin, findings)
         model._source, model._weights = source, None
         model.config = content["config"]
@@ -94,7 +98,8 @@ class Model(Artifact):
 
         halves = {name for name, tensor in self.weights.items() if tensor.dtype == torch.bfloat16}
         arrays = {
-            name: (tensor.view(torch.int16) if name in halves else tensor).numpy() for name, tensor in self.weights.items()
+            name: (tensor.view(torch.int16) if name in halves else tensor).numpy()
+            for name, tensor in self.weights.items()
         }
         content = {"kind": self.kind, "config": self.config, **{name: getattr(self, name) for name in FACTS}}
         write_tensors(path, arrays, content, dict.fromkeys(halves, "BF16"))
@@ -106,4 +111,6 @@ class Model(Artifact):
             inspection.refuse("holds no weights")
         bad = [name for name, tensor in self.weights.items() if not bool(torch.isfinite(tensor).all())]
         if bad:
-            inspection.refuse(f"weights {', '.join(bad[:5])} hold NaN or Infinity: the training diverged; train it again")
+            inspection.refuse(
+                f"weights {', '.join(bad[:5])} hold NaN or Infinity: the training diverged; train it again"
+            )

@@ -37,7 +37,9 @@ class PointField(TensorArtifact):
 
         given = {"points": points, "vectors": vectors, "frames": frames, "sd": sd}
         arrays: dict[str, NDArray[Any]] = {
-            name: np.ascontiguousarray(value, dtype=np.float64) for name, value in given.items() if value is not None
+            name: np.ascontiguousarray(value, dtype=np.float64)
+            for name, value in given.items()
+            if value is not None
         }
         super().__init__(arrays, unit)
 
@@ -50,7 +52,11 @@ class PointField(TensorArtifact):
                 return f"its {name} have shape {arrays[name].shape}; expected {shape} like the points"
         if "frames" in arrays and (arrays["frames"].ndim != 3 or arrays["frames"].shape[:2] != shape):
             return f"its frames have shape {arrays['frames'].shape}; expected ({shape[0]}, {shape[1]}, k)"
-        wrong = [name for name in ("points", "vectors", "sd", "frames") if name in arrays and arrays[name].dtype != "f8"]
+        wrong = [
+            name
+            for name in ("points", "vectors", "sd", "frames")
+            if name in arrays and arrays[name].dtype != "f8"
+        ]
         return f"its {', '.join(wrong)} are not float64" if wrong else None
 
     @property

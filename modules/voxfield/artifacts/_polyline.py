@@ -39,7 +39,9 @@ class Polyline(Artifact):
         super().__init__()
         self.points: NDArray[np.float64] = np.asarray(points, dtype=np.float64).reshape(-1, 3)
         self.lines: list[NDArray[np.int64]] = [np.asarray(line, dtype=np.int64).ravel() for line in lines]
-        self.point_data: dict[str, NDArray[Any]] = {name: np.asarray(v) for name, v in (point_data or {}).items()}
+        self.point_data: dict[str, NDArray[Any]] = {
+            name: np.asarray(v) for name, v in (point_data or {}).items()
+        }
         fault = self._fault()
         if fault:
             raise InputError(f"polyline: {fault}")
@@ -57,7 +59,9 @@ class Polyline(Artifact):
             line = cls(*_parse(text))
         except (ET.ParseError, ValueError, KeyError, InputError) as error:
             what = error.message if isinstance(error, InputError) else str(error)
-            raise InputError(f"is no VTK PolyData with arrays as ascii text: {what}", file=origin.path) from None
+            raise InputError(
+                f"is no VTK PolyData with arrays as ascii text: {what}", file=origin.path
+            ) from None
         line._opened(origin, findings)
         return line
 
@@ -68,7 +72,8 @@ class Polyline(Artifact):
                 return f"a line names the points {line.min()} to {line.max()}; there are {count}"
         for name, values in self.point_data.items():
             if values.dtype.kind not in "biuf" or values.ndim not in (1, 2) or len(values) != count:
-                return f"values {name!r} have shape {values.shape} and dtype {values.dtype}; expected {count} numbers or rows"
+                found = f"shape {values.shape} and dtype {values.dtype}"
+                return f"values {name!r} have {found}; expected {count} numbers or rows"
         return None
 
     def save(self, path: str | Path) -> None:
@@ -109,7 +114,8 @@ def _array(name: str, values: NDArray[Any]) -> str:
     parts = 1 if values.ndim == 1 else values.shape[1]
     numbers = values.astype(float if kind == "Float64" else int).ravel().tolist()
     text = " ".join(repr(number) for number in numbers)
-    return f'<DataArray type="{kind}" Name={quoteattr(name)} NumberOfComponents="{parts}" format="ascii">{text}</DataArray>'
+    head = f'type="{kind}" Name={quoteattr(name)} NumberOfComponents="{parts}" format="ascii"'
+    return f"<DataArray {head}>{text}</DataArray>"
 
 
 def _parse(text: str) -> tuple[NDArray[Any], list[NDArray[Any]], dict[str, NDArray[Any]]]:

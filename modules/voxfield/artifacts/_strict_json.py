@@ -12,7 +12,8 @@ EXACT = 2**53  # integers beyond this change in readers that hold numbers as dou
 
 
 def parse_json(text: str | bytes, file: str | Path | None, *, what: str = "the file") -> Any:
-    """Parse JSON. Raises InputError, naming the file, for what the standard does not allow or readers differ on."""
+    """Parse JSON. Raises InputError, naming the file, for what the standard does not allow or readers "
+    "differ on."""
 
     def refuse(message: str) -> NoReturn:
         raise InputError(f"{what} {message}", file=file)

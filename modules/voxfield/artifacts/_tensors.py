@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from voxfield.artifacts._base import DEFAULT_LIMITS, Artifact, Inspection, Limits
-from voxfield.artifacts._nifti._values import require_finite
 from voxfield.artifacts._safetensors import TensorFile, write_tensors
+from voxfield.artifacts._values import require_finite
 from voxfield.errors import InputError
 from voxfield.findings import Findings
 

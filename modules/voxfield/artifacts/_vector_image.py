@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from voxfield.artifacts._base import Inspection
 from voxfield.artifacts._nifti._layout import VECTOR_INTENT
 from voxfield.artifacts._nifti._note import Note
-from voxfield.artifacts._nifti._values import real_values, require_finite
 from voxfield.artifacts._nifti._writer import write_nifti
+from voxfield.artifacts._values import real_values, require_finite
 from voxfield.artifacts._volume import Volume, as_array
 from voxfield.errors import InputError
 
@@ -24,7 +24,7 @@ class VectorImage(Volume):
 
     data    (x, y, z, t, 3) float32; the components lie along the world axes, RAS+
     affine  (4, 4) voxel index to world, mm, RAS+
-    unit    of the components, such as "m/s"; None where nobody stated it, which stages that compute must refuse
+    unit    of the components, such as "m/s"; None where nobody stated it, which stages that compute refuse
     """
 
     kind = "vector image"
@@ -36,7 +36,10 @@ class VectorImage(Volume):
         if array.ndim == 4:
             array = array[:, :, :, None]
         if array.ndim != 5 or array.shape[4] != 3:
-            raise InputError(f"a vector image is (x, y, z, t, 3) or (x, y, z, 3); the array given has shape {np.shape(data)}")
+            raise InputError(
+                "a vector image is (x, y, z, t, 3) or (x, y, z, 3); the array given has shape "
+                f"{np.shape(data)}"
+            )
         super().__init__(np.ascontiguousarray(array, dtype=np.float32), affine)
         self.unit = unit
 
@@ -45,11 +48,15 @@ class VectorImage(Volume):
         shape = header.shape
         if len(shape) != 5 or shape[4] != 3:
             inspection.refuse(
-                f"has dimensions {' x '.join(map(str, shape))}; expected 5: x, y, z, t and 3 components, one vector a voxel"
+                f"has dimensions {' x '.join(map(str, shape))}; expected 5: x, y, z, t and 3 components, "
+                "one vector a voxel"
             )
         if header.intent != VECTOR_INTENT:
             inspection.note(
-                "vector-intent", "warning", f"intent code is {header.intent}, not 1007 (vector); read as vectors", header.intent
+                "vector-intent",
+                "warning",
+                f"intent code is {header.intent}, not 1007 (vector); read as vectors",
+                header.intent,
             )
         return shape
 

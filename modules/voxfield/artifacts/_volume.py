@@ -112,12 +112,16 @@ def as_array(data: ArrayLike, kind: str) -> NDArray[Any]:
 
     array = np.asarray(data)
     if array.dtype.kind not in "biuf" or array.size == 0:
-        raise InputError(f"{kind}: expected an array of real numbers; found dtype {array.dtype}, shape {array.shape}")
+        raise InputError(
+            f"{kind}: expected an array of real numbers; found dtype {array.dtype}, shape {array.shape}"
+        )
     return array
 
 
 def _note_thin(grid: Grid, inspection: Inspection) -> None:
     if min(grid.shape) < THIN:
         inspection.note(
-            "thin-volume", "warning", f"has only {min(grid.shape)} voxels along one axis ({' x '.join(map(str, grid.shape))})"
+            "thin-volume",
+            "warning",
+            f"has only {min(grid.shape)} voxels along one axis ({' x '.join(map(str, grid.shape))})",
         )

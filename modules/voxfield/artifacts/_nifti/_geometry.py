@@ -1,10 +1,13 @@
 """The affine rule: one order of precedence, millimetres, and every disagreement told.
 
-1. The sform where its code is above 0; otherwise the qform where its code is above 0; otherwise the file is refused.
-2. The spatial unit of the header (metre, millimetre, micrometre) is converted to millimetres; unknown counts as mm.
-3. What Voxfield wrote keeps the full digits of its affine in an extension, used where they round to the sform.
-4. Shear, a second form that disagrees, and voxel sizes that disagree are findings; an affine that is not finite or
-   not invertible is refused.
+1. The sform where its code is above 0; otherwise the qform where its code is above 0; otherwise the file is
+   refused.
+2. The spatial unit of the header (metre, millimetre, micrometre) is converted to millimetres; unknown counts
+   as mm.
+3. What Voxfield wrote keeps the full digits of its affine in an extension, used where they round to the
+   sform.
+4. Shear, a second form that disagrees, and voxel sizes that disagree are findings; an affine that is not
+   finite or not invertible is refused.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 UNITS_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 UNIT_NAMES = {1: "metre", 3: "micrometre"}
 SPACING_TOLERANCE = 1e-3  # relative
-# A quaternion of three float32 loses up to 3e-4 rad near half a turn: less than this is rounding, not disagreement.
+# A quaternion of three float32 loses up to 3e-4 rad near half a turn: so little is rounding.
 FORM_TOLERANCE_VOXELS = 0.1
 MAX_ANISOTROPY = 20.0
 
@@ -49,7 +52,8 @@ def affine_of(
         _require_usable(affine, "qform", inspection)
     else:
         inspection.refuse(
-            "sform and qform codes are both 0: the orientation (affine) is unknown; set one of them in the header"
+            "sform and qform codes are both 0: the orientation (affine) is unknown; set one of them in the "
+            "header"
         )
     _note_odd_axes(Grid(shape, affine), inspection)
     return affine
@@ -79,8 +83,9 @@ def qform_fault(fields: Fields) -> str | None:
 
     if not np.isfinite([*fields.quatern, *fields.qoffset]).all():
         return "the qform holds NaN or infinite entries"
-    if sum(q * q for q in fields.quatern) > 1 + 1e-5:
-        return f"the quaternion of the qform is invalid: b^2 + c^2 + d^2 = {sum(q * q for q in fields.quatern):g} > 1"
+    square = sum(q * q for q in fields.quatern)
+    if square > 1 + 1e-5:
+        return f"the quaternion of the qform is invalid: b^2 + c^2 + d^2 = {square:g} > 1"
     spacing = fields.pixdim[1:4]
     if not (np.isfinite(spacing).all() and min(spacing) > 0):
         return f"the qform needs a voxel spacing, and pixdim is {', '.join(f'{s:g}' for s in spacing)}"
@@ -102,11 +107,15 @@ def _sform(fields: Fields, digits: list[float] | None) -> NDArray[np.float64]:
 def _scale_to_mm(fields: Fields, inspection: Inspection) -> float:
     unit = fields.xyzt_units & 7
     if unit not in UNITS_MM:
-        inspection.note("unit-unknown", "warning", f"spatial unit code {unit} is undefined; read as millimetres", unit)
+        inspection.note(
+            "unit-unknown", "warning", f"spatial unit code {unit} is undefined; read as millimetres", unit
+        )
         return 1.0
     if unit in UNIT_NAMES:
         inspection.note(
-            "unit-converted", "info", f"the header's spatial unit is the {UNIT_NAMES[unit]}; converted to millimetres"
+            "unit-converted",
+            "info",
+            f"the header's spatial unit is the {UNIT_NAMES[unit]}; converted to millimetres",
         )
     return UNITS_MM[unit]
 
@@ -117,7 +126,9 @@ def _require_usable(affine: NDArray[np.float64], form: str, inspection: Inspecti
         inspection.refuse(f"{form}: {fault}")
 
 
-def _compare_spacing(fields: Fields, affine: NDArray[np.float64], scale: float, inspection: Inspection) -> None:
+def _compare_spacing(
+    fields: Fields, affine: NDArray[np.float64], scale: float, inspection: Inspection
+) -> None:
     import numpy as np
 
     given = np.array(fields.pixdim[1:4], dtype=np.float64) * scale
@@ -125,7 +136,8 @@ def _compare_spacing(fields: Fields, affine: NDArray[np.float64], scale: float, 
     if not (np.abs(given - spacing) <= SPACING_TOLERANCE * spacing).all():  # NaN disagrees too
         inspection.note(
             "spacing-disagrees", "warning",
-            f"pixdim gives a spacing of {_numbers(given)} mm, the sform one of {_numbers(spacing)} mm; they disagree, "
+            f"pixdim gives a spacing of {_numbers(given)} mm, the sform one of {_numbers(spacing)} mm; "
+            "they disagree, "
             "the sform is used",
         )  # fmt: skip
 
@@ -151,13 +163,16 @@ def _note_odd_axes(grid: Grid, inspection: Inspection) -> None:
     if grid.shear > SHEAR_TOLERANCE:
         inspection.note(
             "sheared-axes", "warning",
-            f"the voxel axes are not orthogonal (shear): the largest cosine between two is {grid.shear:.4g}", grid.shear,
+            f"the voxel axes are not orthogonal (shear): the largest cosine between two is {grid.shear:.4g}",
+            grid.shear,
         )  # fmt: skip
     ratio = float(grid.spacing.max() / grid.spacing.min())
     if ratio > MAX_ANISOTROPY:
         inspection.note(
             "anisotropic", "warning",
-            f"spacing {_numbers(grid.spacing)} mm is anisotropic: one axis is {ratio:.3g} times coarser than another", ratio,
+            f"spacing {_numbers(grid.spacing)} mm is anisotropic: one axis is {ratio:.3g} times "
+            "coarser than another",
+            ratio,
         )  # fmt: skip
 
 

@@ -83,18 +83,17 @@ def read_header(stream: Stream, size: int, packed: bool, limits: Limits, inspect
 
 
 def _read_fields(stream: Stream, inspection: Inspection) -> tuple[Fields, bytes]:
-    raw = read_up_to(stream, 348)
-    for order in "<>":
-        size = struct.unpack(f"{order}i", raw[:4])[0] if len(raw) >= 4 else None
-        if size in SIZES:
-            raw += read_up_to(stream, size - len(raw))
-            if len(raw) == size:
-                return unpack(raw, size, order), raw
-    found = struct.unpack("<i", raw[:4])[0] if len(raw) >= 4 else "missing"
-    inspection.refuse(
-        f"is no NIfTI file: {sniff(raw)}; its header begins with sizeof_hdr {found} in {len(raw)} bytes, expected "
-        "348 (NIfTI-1) or 540 (NIfTI-2)"
-    )
+    raw = read_up_to(stream, min(SIZES))
+    sizes = {order: struct.unpack(f"{order}i", raw[:4])[0] for order in "<>"} if len(raw) >= 4 else {}
+    order = next((order for order, size in sizes.items() if size in SIZES), None)
+    if order is not None:
+        raw += read_up_to(stream, sizes[order] - len(raw))
+    if order is None or len(raw) < sizes[order]:
+        inspection.refuse(
+            f"is no NIfTI file ({sniff(raw)}): sizeof_hdr is {sizes.get('<', 'missing')} in a header of {len(raw)} "
+            "bytes; expected 348 (NIfTI-1) or 540 (NIfTI-2)"
+        )
+    return unpack(raw, sizes[order], order), raw
 
 
 def _check_magic(fields: Fields, inspection: Inspection) -> None:
@@ -114,14 +113,17 @@ def _shape(fields: Fields, inspection: Inspection) -> tuple[int, ...]:
     shape = tuple(extents[:count])
     if min(shape) < 1:
         kind = "a negative" if min(shape) < 0 else "an empty (zero)"
-        inspection.refuse(f"dim is {', '.join(map(str, shape))}: {kind} axis; expected at least one voxel along each")
+        inspection.refuse(
+            f"dim is {', '.join(map(str, shape))}: {kind} axis; expected at least one voxel along each"
+        )
     return shape
 
 
 def _datatype(fields: Fields, inspection: Inspection) -> str:
     if fields.datatype in UNSUPPORTED:
         inspection.refuse(
-            f"holds voxels of datatype {UNSUPPORTED[fields.datatype]} (dtype not supported); expected real numbers"
+            f"holds voxels of datatype {UNSUPPORTED[fields.datatype]} (dtype not supported); expected real "
+            "numbers"
         )
     if fields.datatype not in DATATYPES:
         inspection.refuse(f"its datatype code {fields.datatype} is unknown (no dtype has it)")
@@ -143,20 +145,25 @@ def _offset(fields: Fields, inspection: Inspection) -> int:
 
 
 def _check_size(offset: int, voxel_bytes: int, size: int, packed: bool, inspection: Inspection) -> None:
-    """Refuse a file that is too short for what its header claims; for gzip, by the most that deflate can expand."""
+    """Refuse a file that is too short for what its header claims; for gzip, by the most that deflate can "
+    "expand."""
     needed = offset + voxel_bytes
     most = (size + 1) * MAX_DEFLATE_RATIO if packed else size
     if most < needed:
         held = f"at most {most:,} bytes unpacked" if packed else f"{size:,} bytes"
         inspection.refuse(
-            f"is truncated: vox_offset {offset:,} and {voxel_bytes:,} bytes of voxels expected, but it holds {held}"
+            f"is truncated: vox_offset {offset:,} and {voxel_bytes:,} bytes of voxels expected, but it "
+            f"holds {held}"
         )
     if offset > MAX_EXTENSIONS:
-        inspection.refuse(f"vox_offset, the offset of the voxels, is {offset:,}; expected at most {MAX_EXTENSIONS:,}")
+        inspection.refuse(
+            f"vox_offset, the offset of the voxels, is {offset:,}; expected at most {MAX_EXTENSIONS:,}"
+        )
     if not packed and size > needed:
         inspection.note(
             "trailing-bytes", "warning",
-            f"{size - needed:,} trailing bytes follow the voxels: the file is larger than expected", size - needed,
+            f"{size - needed:,} trailing bytes follow the voxels: the file is larger than expected",
+            size - needed,
         )  # fmt: skip
 
 
@@ -168,7 +175,9 @@ def _scaling(fields: Fields, inspection: Inspection) -> tuple[float, float] | No
         inspection.note("slope-nan", "warning", "scl_slope is NaN; stored values are used without scaling")
         return None
     if not (math.isfinite(slope) and math.isfinite(inter)):
-        inspection.refuse(f"scl_slope is {slope:g} and scl_inter {inter:g}: no usable scaling; expected finite numbers")
+        inspection.refuse(
+            f"scl_slope is {slope:g} and scl_inter {inter:g}: no usable scaling; expected finite numbers"
+        )
     return None if (slope, inter) == (1.0, 0.0) else (slope, inter)
 
 
@@ -184,5 +193,7 @@ def read_up_to(stream: Stream, count: int) -> bytes:
 def _read_exactly(stream: Stream, count: int, inspection: Inspection) -> bytes:
     raw = read_up_to(stream, count)
     if len(raw) < count:
-        inspection.refuse(f"is truncated inside its header: {count:,} more bytes expected, {len(raw):,} found")
+        inspection.refuse(
+            f"is truncated inside its header: {count:,} more bytes expected, {len(raw):,} found"
+        )
     return raw

@@ -1,7 +1,7 @@
 """What the NIfTI header has no field for, in one small comment extension (code 6) under the key `voxfield`.
 
-Label names, the unannotated value, the unit of the values, and the digits of the affine that float32 drops: inside the
-file, so that one artifact is one file. Other readers skip it.
+Label names, the unannotated value, the unit of the values, and the digits of the affine that float32 drops:
+inside the file, so that one artifact is one file. Other readers skip it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Note:
 
 
 def pack_note(note: Note) -> bytes:
-    """The extension with its size and code, padded to a multiple of 16 bytes; empty where there is nothing to say."""
+    """The extension with its size and code, padded to a multiple of 16 bytes; empty where there is "
+    "nothing to say."""
     content: dict[str, Any] = {}
     if note.affine is not None:
         content["affine"] = note.affine
@@ -62,7 +63,8 @@ def unpack_note(extensions: bytes, order: str, inspection: Inspection) -> Note:
         size, code = struct.unpack_from(f"{order}2i", extensions, place)
         if size < 8 or size > len(extensions) - place:
             inspection.refuse(
-                f"header extension at byte {place} claims {size} bytes of the {len(extensions) - place} before the voxels"
+                f"header extension at byte {place} claims {size} bytes of the {len(extensions) - place} "
+                "before the voxels"
             )
         content = extensions[place + 8 : place + size]
         if code == COMMENT and content.startswith(PREFIX):

@@ -38,7 +38,8 @@ class NiftiFile:
     def read(self) -> NDArray[Any]:
         """The stored values, native byte order, in the shape of the header; x runs fastest in memory.
 
-        Reads on to the end of the stream: a wrong checksum, missing bytes and bytes after the voxels are refused.
+        Reads on to the end of the stream: a wrong checksum, missing bytes and bytes after the voxels are
+        refused.
         """
         import numpy as np
 
@@ -47,10 +48,11 @@ class NiftiFile:
             if read_up_to(stream, header.offset) != header.raw:
                 self.inspection.refuse("changed while it was being read; wait until its writer has finished")
             buffer = np.empty(header.voxel_bytes, dtype=np.uint8)
-            self._fill(memoryview(buffer), stream)
+            self._fill(buffer.data, stream)
             if self._packed and stream.read(1):
                 self.inspection.refuse(
-                    f"trailing data follow the {header.voxel_bytes:,} bytes of voxels that its header promises: it is "
+                    f"trailing data follow the {header.voxel_bytes:,} bytes of voxels that its header "
+                    "promises: it is "
                     "larger than expected"
                 )
             file.finish()
@@ -64,7 +66,8 @@ class NiftiFile:
             if not block:
                 count = math.prod(self.header.shape)
                 self.inspection.refuse(
-                    f"is truncated: {count:,} voxels expected, {filled * count // total:,} found; copy it again"
+                    f"is truncated: {count:,} voxels expected, {filled * count // total:,} found; copy it "
+                    "again"
                 )
             target[filled : filled + len(block)] = block
             filled += len(block)
@@ -91,6 +94,7 @@ def _is_packed(origin: Origin, inspection: Inspection) -> bool:
     elif name.endswith((".hdr", ".img")):
         inspection.refuse("is one half of a two-file image (.hdr and .img); join them into one .nii.gz")
     else:
-        inspection.refuse("is no NIfTI file by its name; expected .nii or .nii.gz (io.convert reads other formats)")
+        inspection.refuse(
+            "is no NIfTI file by its name; expected .nii or .nii.gz (io.convert reads other formats)"
+        )
     return packed
-

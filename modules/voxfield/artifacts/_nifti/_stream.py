@@ -1,7 +1,7 @@
 """Byte streams that are read to their end: plain files, and gzip with every checksum verified.
 
-A reader that stops after the last voxel never sees the gzip trailer, and then most damaged files load silently. zlib
-verifies CRC-32 and length when a member ends; `GzipStream` goes on to the end of the last one.
+A reader that stops after the last voxel never sees the gzip trailer, and then most damaged files load
+silently. zlib verifies CRC-32 and length when a member ends; `GzipStream` goes on to the end of the last one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class PlainStream:
 
 
 class GzipStream:
-    """The content of a gzip file of one or several members (RFC 1952); padding zeros after a member are allowed."""
+    """The content of a gzip file of one or several members (RFC 1952); padding zeros after a member are "
+    "allowed."""
 
     def __init__(self, file: HashedFile) -> None:
         self._file = file
@@ -61,7 +62,9 @@ class GzipStream:
         if len(pending) == 1:
             pending += self._file.read(CHUNK)
         if pending and not pending.startswith(GZIP_MAGIC):
-            raise self._error(f"{len(pending)} or more trailing bytes follow the gzip data: two writers shared this file")
+            raise self._error(
+                f"{len(pending)} or more trailing bytes follow the gzip data: two writers shared this file"
+            )
         self._pending = pending
         self._engine = zlib.decompressobj(31) if pending else None
         return bool(pending)
@@ -77,7 +80,11 @@ class GzipStream:
         try:
             block = engine.decompress(self._pending, limit)
         except zlib.error as error:
-            what = "checksum (crc) or length is wrong" if "check" in str(error) else f"data are corrupt ({error})"
+            what = (
+                "checksum (crc) or length is wrong"
+                if "check" in str(error)
+                else f"data are corrupt ({error})"
+            )
             raise self._error(f"gzip {what}") from None
         self._pending = engine.unused_data if engine.eof else engine.unconsumed_tail
         if engine.eof:

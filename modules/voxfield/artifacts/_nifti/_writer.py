@@ -29,7 +29,9 @@ def write_nifti(
     affine  (4, 4) mm, RAS+; written as the sform, in full digits in the extension
     """
     if max(data.shape) > LONGEST_AXIS:
-        raise InputError(f"shape {data.shape} does not fit into NIfTI-1: an axis ends at {LONGEST_AXIS}", file=path)
+        raise InputError(
+            f"shape {data.shape} does not fit into NIfTI-1: an axis ends at {LONGEST_AXIS}", file=path
+        )
     path = Path(path)
     head = _head(data, affine, note, intent)
     # Noise does not compress, so effort is wasted on it; labels compress well at little cost.
@@ -57,7 +59,7 @@ def _head(data: NDArray[Any], affine: NDArray[np.float64], note: Note, intent: i
 
     code = data.dtype.str[1:]
     rows = affine[:3].ravel().tolist()
-    if not np.array_equal(np.float32(rows), rows):  # NIfTI-1 keeps float32
+    if not np.array_equal(affine[:3].astype(np.float32), affine[:3]):  # NIfTI-1 keeps float32
         note = replace(note, affine=rows)
     extension = pack_note(note)
     spacing = np.linalg.norm(affine[:3, :3], axis=0).tolist()

@@ -31,16 +31,20 @@ def real_values(stored: NDArray[Any], scaling: Scaling, inspection: Inspection) 
         if max(abs(low), abs(high)) > EXACT_FLOAT32:
             inspection.note(
                 "precision-lost", "warning",
-                f"holds {stored.dtype} values up to {max(abs(low), abs(high))}: float32 is not exact beyond 2^24",
+                f"holds {stored.dtype} values up to {max(abs(low), abs(high))}: float32 is not exact "
+                "beyond 2^24",
             )  # fmt: skip
     largest = float(np.finfo(np.float32).max)
     if max(abs(low), abs(high)) > largest:
-        inspection.refuse(f"holds values up to {max(abs(low), abs(high)):g}; expected at most {largest:g} (float32)")
+        inspection.refuse(
+            f"holds values up to {max(abs(low), abs(high)):g}; expected at most {largest:g} (float32)"
+        )
     return np.ascontiguousarray(stored, dtype=np.float32)
 
 
 def integer_values(stored: NDArray[Any], scaling: Scaling, inspection: Inspection) -> NDArray[Any]:
-    """Labels, C order, in the narrowest of uint8, int16, int32 and int64; refuses what is not exactly an integer."""
+    """Labels, C order, in the narrowest of uint8, int16, int32 and int64; refuses what is not exactly an "
+    "integer."""
     import numpy as np
 
     low, high = _finite_range(stored, inspection)
@@ -55,7 +59,8 @@ def integer_values(stored: NDArray[Any], scaling: Scaling, inspection: Inspectio
     if max(abs(low), abs(high)) > EXACT_FLOAT64:
         inspection.note(
             "label-precision", "warning",
-            f"holds labels up to {high} ({stored.dtype}): readers that use float64 are not exact beyond 2^53", high,
+            f"holds labels up to {high} ({stored.dtype}): readers that use float64 are not exact beyond 2^53",
+            high,
         )  # fmt: skip
     return np.ascontiguousarray(values, dtype=narrowest(int(low), int(high)))
 
@@ -81,7 +86,8 @@ def require_finite(values: NDArray[Any], inspection: Inspection, what: str = "va
         first = ", ".join(str(index) for index in np.argwhere(bad)[0])
         kind = "NaN" if np.isnan(values[bad]).any() else "Infinity"
         inspection.refuse(
-            f"{int(bad.sum()):,} of {values.size:,} {what} are not finite ({kind}), the first at index ({first}); "
+            f"{int(bad.sum()):,} of {values.size:,} {what} are not finite ({kind}), the first at index "
+            f"({first}); "
             "expected finite numbers"
         )
     return low, high
@@ -93,7 +99,9 @@ def _finite_range(stored: NDArray[Any], inspection: Inspection) -> tuple[Any, An
     return stored.min().item(), stored.max().item()
 
 
-def _scaled(stored: NDArray[Any], scaling: tuple[float, float], inspection: Inspection) -> NDArray[np.float32]:
+def _scaled(
+    stored: NDArray[Any], scaling: tuple[float, float], inspection: Inspection
+) -> NDArray[np.float32]:
     """slope * stored + inter in double precision, rounded once; plane by plane to spare memory."""
     import numpy as np
 
@@ -104,7 +112,9 @@ def _scaled(stored: NDArray[Any], scaling: tuple[float, float], inspection: Insp
             values[..., plane] = stored[..., plane].astype(np.float64) * slope + inter
     low, high = values.min(), values.max()
     if not (np.isfinite(low) and np.isfinite(high)):
-        inspection.refuse(f"scl_slope {slope:g} and scl_inter {inter:g} give values that float32 can not hold")
+        inspection.refuse(
+            f"scl_slope {slope:g} and scl_inter {inter:g} give values that float32 can not hold"
+        )
     return values
 
 

@@ -1,0 +1,215 @@
+"""`voxfield check`: what would a stage say of these files?
+
+Every file is read to its end by the reader of its kind. One that can not be used is an error, anything odd
+about it is a finding; a bad file does not keep the others from being looked at.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from voxfield import artifacts
+from voxfield.artifacts import (
+    Artifact,
+    Cohort,
+    Image,
+    LabelMap,
+    Limits,
+    Metrics,
+    Report,
+    Table,
+    VectorImage,
+    check_pair,
+)
+from voxfield.artifacts._nifti._reader import NiftiFile
+from voxfield.artifacts._safetensors import TensorFile
+from voxfield.errors import InputError
+from voxfield.findings import Findings
+
+KINDS: dict[str, type[Artifact]] = {
+    name.lower(): kind
+    for name, kind in vars(artifacts).items()
+    if isinstance(kind, type) and issubclass(kind, Artifact) and kind is not Artifact
+} | {"mask": LabelMap}
+SUFFIXES: dict[str, type[Artifact]] = {
+    ".swc": artifacts.Centerline, ".vtp": artifacts.Polyline, ".json": Metrics
+}  # fmt: skip
+ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found about one file.
+
+    file      as it was given
+    kind      what it was read as
+    error     why it can not be used; None where it can
+    findings  what is odd about it
+    """
+
+    file: Path
+    kind: str
+    error: InputError | None
+    findings: Findings
+
+    def lines(self) -> list[str]:
+        """One line for each thing worth telling; a sound file has one as well."""
+        told = [
+            f"{finding.level}: {self.file}: {finding.message} [{finding.code}]" for finding in self.findings
+        ]
+        if self.error is not None:
+            return [*told, f"error: {self.error}"]
+        return told or [f"{self.file}: a sound {self.kind}"]
+
+
+def check_files(
+    files: Sequence[Path],
+    *,
+    kind: str | None = None,
+    pair: Sequence[Path] | None = None,
+    labels: Sequence[int] | None = None,
+    max_voxels: float | None = None,
+) -> int:
+    """Judge files, write a line for each thing worth telling, and return the exit code: 2 where one can "
+    "not be used."""
+    verdicts = judge(files, kind=kind, pair=pair, labels=labels, max_voxels=max_voxels)
+    for verdict in verdicts:
+        for line in verdict.lines():
+            sys.stdout.write(f"{line}\n")
+    return max([verdict.error.exit_code for verdict in verdicts if verdict.error is not None], default=0)
+
+
+def judge(
+    files: Sequence[Path],
+    *,
+    kind: str | None = None,
+    pair: Sequence[Path] | None = None,
+    labels: Sequence[int] | None = None,
+    max_voxels: float | None = None,
+) -> list[Verdict]:
+    """One verdict a file, and one for the pair.
+
+    kind    class name of an artifact, any case; by the name and header of each file where it is None
+    pair    an image and its mask, which must share one grid
+    labels  what a mask is declared to hold
+    """
+    if not files and not pair:
+        raise InputError("check needs a file, or --pair IMAGE MASK")
+    if kind is not None and kind.lower().replace("-", "").replace("_", "") not in KINDS:
+        raise InputError(f"kind {kind!r} is unknown; known are {', '.join(sorted(KINDS))}")
+    limits = Limits() if max_voxels is None else Limits(max_voxels=int(max_voxels))
+    verdicts = [_verdict(file, partial(_check_one, file, kind, labels, limits)) for file in files]
+    if pair:
+        image, mask = pair
+        verdicts.append(_verdict(mask, partial(_check_pair, image, mask, labels, limits)))
+    return verdicts
+
+
+def _verdict(file: Path, check: Callable[[Findings], str]) -> Verdict:
+    findings = Findings()
+    try:
+        kind = check(findings)
+    except InputError as error:
+        if error.file is None:
+            error = type(error)(error.message, file=file)
+        return Verdict(file, "file", error, findings)
+    return Verdict(file, kind, None, findings)
+
+
+def _check_one(
+    path: Path, kind: str | None, labels: Sequence[int] | None, limits: Limits, findings: Findings
+) -> str:
+    chosen = (
+        KINDS[kind.lower().replace("-", "").replace("_", "")]
+        if kind
+        else kind_of(path, limits, masks=bool(labels))
+    )
+    if chosen is None:
+        return _check_foreign(path, limits, findings)
+    artifact = chosen.load(path, limits=limits, findings=findings)
+    if isinstance(artifact, LabelMap) and labels:
+        artifact.declare(dict.fromkeys(labels, ""))
+    artifact.check(findings)
+    return artifact.kind
+
+
+def _check_pair(
+    image_path: Path, mask_path: Path, labels: Sequence[int] | None, limits: Limits, findings: Findings
+) -> str:
+    image = Image.load(image_path, limits=limits, findings=findings)
+    mask = LabelMap.load(mask_path, limits=limits, findings=findings)
+    if labels:
+        mask.declare(dict.fromkeys(labels, ""))
+    check_pair(image, mask)
+    image.check(findings)
+    image.release()
+    mask.check(findings)
+    return "mask on the grid of its image"
+
+
+def kind_of(path: Path, limits: Limits, *, masks: bool = False) -> type[Artifact] | None:
+    """The kind that a file is by its name and header; None for foreign formats that `check` knows without a
+    kind.
+
+    masks  take a volume for a label map
+    """
+    name = path.name.lower()
+    if path.is_dir() and not name.endswith((".nii", ".nii.gz")):
+        return Report
+    if name.endswith((".nii", ".nii.gz", ".hdr", ".img")):
+        header = NiftiFile(path, limits, Findings()).header
+        if len(header.shape) == 5:
+            return VectorImage
+        return LabelMap if masks or header.note.labels or header.note.unannotated is not None else Image
+    if name.endswith(".safetensors"):
+        return KINDS.get(str(TensorFile(path, limits, Findings()).content.get("kind")).replace(" ", ""))
+    if name.endswith((".tsv", ".csv")):
+        return Cohort if "subject" in Table.load(path).columns else Table
+    return next((kind for suffix, kind in SUFFIXES.items() if name.endswith(suffix)), None)
+
+
+def _check_foreign(path: Path, limits: Limits, findings: Findings) -> str:
+    """Files that are no artifact and that a user may still want judged."""
+    name = path.name.lower()
+    if name.endswith((".yaml", ".yml")):
+        from voxfield.settings_yaml import load_yaml
+
+        load_yaml(path)
+        return "settings file"
+    if name.endswith(".safetensors"):
+        _check_tensors(TensorFile(path, limits, findings))
+        return "safetensors file"
+    if name.endswith((".pt", ".pth")):
+        from voxfield.io._checkpoint import read_checkpoint
+
+        read_checkpoint(path, findings)
+        return "checkpoint"
+    if name.endswith(".npy"):
+        from voxfield.io._array_file import read_array
+
+        read_array(path, limits=limits)
+        return "array"
+    if name.endswith(ARCHIVES):
+        raise InputError(
+            "is an archive (zip, tar), which is refused: its members may lie outside the folder, be links "
+            "or special "
+            "(device) files, and exceed any size limit (unsafe); unpack it with a tool you trust and name "
+            "the files",
+            file=path,
+        )
+    artifacts.RawFile(path, limits=limits)
+    raise InputError(
+        f"the kind of a file named {path.suffix or 'like this'} is not known; give it with --as", file=path
+    )
+
+
+def _check_tensors(source: TensorFile) -> None:
+    import numpy as np
+
+    for name, array in source.read().items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            source.inspection.note("non-finite-weights", "error", f"tensor {name!r} holds NaN or Infinity")
