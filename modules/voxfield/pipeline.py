@@ -32,12 +32,12 @@ def run_pipeline(
     """Run a pipeline to its end. Raises CohortError when a part of the subjects failed."""
     home = _pipeline_folder(name)
     settings = merged_config(home, config, assignments)
-    run = (directory or Path("runs") / (config.stem if config else name)).resolve()
+    run = (directory or Path("runs") / (config.stem if config else home.name)).resolve()
     run.mkdir(parents=True, exist_ok=True)
     _refuse_second_run(run)
     place = run / "config.yaml"
     place.write_text(dump_yaml(settings))
-    (run / RUN_MARKER).write_text(f'{{"pipeline": "{name}", "schema": 1}}\n')
+    (run / RUN_MARKER).write_text(f'{{"pipeline": "{home.name}", "schema": 1}}\n')
     command = _snakemake(home, run, place, profile, cores)
     if dry:
         return subprocess.call([*command, "--dry-run"])
@@ -58,6 +58,9 @@ def merged_config(home: Path, config: Path | None, assignments: Sequence[str]) -
         for part in reversed(_split(key)):
             nested = {part: nested}
         _merge(merged, nested, "--set", ())
+    for key in ("data", "cohort", "model"):
+        if isinstance(merged.get(key), str):
+            merged[key] = str(Path(merged[key]).resolve())  # Snakemake works inside the run folder
     return merged
 
 
@@ -81,6 +84,9 @@ def _merge(base: dict[str, Any], over: Mapping[str, Any], file: object, path: tu
 
 
 def _pipeline_folder(name: str) -> Path:
+    """A pipeline by name, or a folder of one's own with `Snakefile` and `config.yaml`."""
+    if "/" in name and (Path(name) / "Snakefile").is_file():
+        return Path(name).resolve()
     folder = resource_folder("pipelines")
     known = sorted(p.parent.name for p in folder.glob("*/Snakefile"))
     if name not in known:

@@ -1,0 +1,126 @@
+"""`voxfield run` on a pipeline of light stages: failures, growth, edits, integrity, kills."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from voxfield.artifacts import Cohort, Image, Table
+from voxfield.errors import InputError, SettingsError
+from voxfield.pipeline import merged_config
+from voxfield.records import hash_file
+
+MINI = Path(__file__).parent / "mini"
+
+
+def make_cohort(folder: Path, subjects: list[str]) -> Path:
+    folder.mkdir(exist_ok=True)
+    for number, subject in enumerate(subjects):
+        path = folder / f"{subject}.nii.gz"
+        if not path.exists():
+            data = np.random.default_rng(number).random((6, 6, 6)).astype("f4")
+            Image(data, np.eye(4)).save(path)
+    table = folder / "cohort.tsv"
+    Table({"subject": subjects, "image": [f"{s}.nii.gz" for s in subjects]}).save(table)
+    return table
+
+
+def command(table: Path, run: Path, *more: str) -> list[str]:
+    words = ["run", str(MINI), "--directory", str(run), "--cores", "2", "--set", f"cohort={table}", *more]
+    return [sys.executable, "-m", "voxfield", *words]
+
+
+def voxfield(table: Path, run: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(table, run, *more), capture_output=True, text=True, check=False)
+
+
+def mtimes(run: Path) -> dict[str, int]:
+    return {str(p.relative_to(run)): p.stat().st_mtime_ns for p in run.rglob("*.nii.gz")}
+
+
+@pytest.mark.slow
+def test_failures_growth_edits_and_damage(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    table = make_cohort(tmp_path / "scans", ["sub-a", "sub-b", "c"])
+    (tmp_path / "scans" / "sub-b.nii.gz").write_bytes(b"broken")
+
+    ended = voxfield(table, run)
+    assert ended.returncode == 3, ended.stderr
+    assert "b: segmentation.annotate" in ended.stderr
+    assert "logs/sub-b/segmentation.annotate.log" in ended.stderr
+    assert Cohort.load(run / "cohort.tsv").column("subject") == ["a", "c"]
+
+    make_cohort(tmp_path / "new", ["sub-b"])
+    (tmp_path / "scans" / "sub-b.nii.gz").write_bytes((tmp_path / "new" / "sub-b.nii.gz").read_bytes())
+    before = mtimes(run)
+    ended = voxfield(make_cohort(tmp_path / "scans", ["sub-a", "sub-b", "c", "d"]), run)
+    assert ended.returncode == 0, ended.stderr
+    assert Cohort.load(run / "cohort.tsv").column("subject") == ["a", "b", "c", "d"]
+    after = mtimes(run)
+    assert {name: after[name] for name in before} == before, "adding a subject computes one subject"
+
+    table = tmp_path / "scans" / "cohort.tsv"
+    dry = voxfield(table, run, "-n", "--set", "stages.segmentation.annotate.every=3").stdout
+    assert re.search(r"annotate\s+4\n", dry), "an edited setting recomputes what follows from it"
+    started = time.monotonic()
+    again = voxfield(table, run)
+    assert "Nothing to be done" in again.stdout + again.stderr
+    assert time.monotonic() - started < 30
+
+    victim = run / "sub-a" / "annotation.nii.gz"
+    verify = [sys.executable, "-m", "voxfield", "verify", str(run)]
+    assert subprocess.run(verify, check=False, capture_output=True).returncode == 0
+    victim.write_bytes(victim.read_bytes()[:-3])
+    told = subprocess.run(verify, check=False, capture_output=True, text=True)
+    assert told.returncode == 2
+    assert "sub-a/annotation.nii.gz" in told.stderr
+
+
+@pytest.mark.slow
+def test_killed_run_resumes_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    table = make_cohort(tmp_path / "scans", [f"s{n}" for n in range(6)])
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert voxfield(table, whole).returncode == 0
+    with subprocess.Popen(
+        command(table, killed), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        deadline = time.monotonic() + 60
+        while len(list(killed.rglob("annotation.nii.gz"))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+    ended = voxfield(table, killed)
+    assert ended.returncode == 0, ended.stderr
+    for file in [*whole.rglob("*.nii.gz"), whole / "cohort.tsv"]:
+        assert hash_file(file) == hash_file(killed / file.relative_to(whole))
+    assert not list(killed.rglob(".vf*"))
+
+
+def test_configuration_is_judged_before_anything_runs(tmp_path: Path) -> None:
+    for assignment, words in (
+        ("sed=1", "setting 'sed' is unknown; the nearest known one is 'seed'"),
+        ("phantoms.cont=3", "'phantoms.cont' is unknown"),
+    ):
+        with pytest.raises(SettingsError) as caught:
+            merged_config(Path("pipelines/vessel_flow").resolve(), None, [assignment])
+        assert words in str(caught.value)
+    merged = merged_config(MINI, None, ["stages.segmentation.annotate.every=5"])
+    assert merged["stages"]["segmentation.annotate"] == {"every": 5, "threshold": 0.5}
+
+
+def test_bad_cohort_is_one_line(tmp_path: Path) -> None:
+    from voxfield.workflow import cohort_rows
+
+    for rows, words in (
+        (["a", "a"], "two rows"),
+        (["../evil"], "letters, digits and hyphens"),
+    ):
+        table = tmp_path / "bad.tsv"
+        table.write_text("subject\timage\n" + "".join(f"{r}\tx.nii.gz\n" for r in rows))
+        with pytest.raises(InputError, match=words):
+            cohort_rows(str(table))
