@@ -5,9 +5,11 @@ before its stale lock is removed. When some subjects fail, the rest goes on: the
 until nothing new fails, so that a training or a report uses whatever finished.
 """
 
+import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +39,8 @@ def run_pipeline(
     _refuse_second_run(run)
     place = run / "config.yaml"
     place.write_text(dump_yaml(settings))
-    (run / RUN_MARKER).write_text(f'{{"pipeline": "{home.name}", "schema": 1}}\n')
+    if not (run / RUN_MARKER).is_file():
+        (run / RUN_MARKER).write_text(json.dumps({"pipeline": home.name, "schema": 1}) + "\n")
     command = _snakemake(home, run, place, profile, cores)
     if dry:
         return subprocess.call([*command, "--dry-run"])
@@ -45,7 +48,26 @@ def run_pipeline(
         old.unlink()
     if (run / ".snakemake" / "locks").is_dir() and any((run / ".snakemake" / "locks").iterdir()):
         subprocess.run([*command, "--unlock"], check=True, capture_output=True)
-    return _until_settled(command, run)
+    started, cpu = time.monotonic(), _child_cpu()
+    try:
+        return _until_settled(command, run)
+    finally:
+        _note_time(run, time.monotonic() - started, _child_cpu() - cpu)
+
+
+def _child_cpu() -> float:
+    """CPU seconds of all finished children so far."""
+    spent = os.times()
+    return spent.children_user + spent.children_system
+
+
+def _note_time(run: Path, wall: float, cpu: float) -> None:
+    """Add this run's wall and CPU seconds to the run's marker: what the whole folder has cost so far."""
+    marker = run / RUN_MARKER
+    content = json.loads(marker.read_text())
+    spent = content.get("seconds", {"wall": 0.0, "cpu": 0.0})
+    content["seconds"] = {"wall": round(spent["wall"] + wall, 1), "cpu": round(spent["cpu"] + cpu, 1)}
+    marker.write_text(json.dumps(content) + "\n")
 
 
 def merged_config(home: Path, config: Path | None, assignments: Sequence[str]) -> dict[str, Any]:
