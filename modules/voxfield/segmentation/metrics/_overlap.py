@@ -1,10 +1,10 @@
 """Overlap of two masks, and the rules for empty ones.
 
-Dice = 2 TP / (|prediction| + |reference|), precision = TP / |prediction|, recall = TP / |reference|, leakage = volume
-of the false positives (Lo et al., EXACT'09, IEEE TMI 31(11), 2012: leakage in ml).
+Dice = 2 TP / (|prediction| + |reference|), precision = TP / |prediction|, recall = TP / |reference|, leakage
+= volume of the false positives (Lo et al., EXACT'09, IEEE TMI 31(11), 2012: leakage in ml).
 
-Empty masks: both empty is agreement, so Dice, precision and recall are 1; one empty is none, so Dice is 0; precision
-of an empty prediction and recall of an empty reference are undefined (None) unless both are empty.
+Empty masks: both empty is agreement, so Dice, precision and recall are 1; one empty is none, so Dice is 0;
+precision of an empty prediction and recall of an empty reference are undefined (None) unless both are empty.
 """
 
 import numpy as np

@@ -1,15 +1,18 @@
 """Distances between the surfaces of two masks: HD95, average symmetric distance, normalised surface Dice.
 
-A surface is the set of foreground voxels with a background voxel across a face (outside the volume is background),
-placed at their centres in mm. With d(P -> R) the distances of the points of P to the nearest of R:
+A surface is the set of foreground voxels with a background voxel across a face (outside the volume is
+background), placed at their centres in mm. With d(P -> R) the distances of the points of P to the nearest of
+R:
 
     HD95 = max(percentile95 d(P -> R), percentile95 d(R -> P))                      Huttenlocher et al. 1993
     ASSD = mean of both sets together
-    NSD  = share of both sets within a tolerance                                     Nikolov et al. 2018 (by voxels)
+    NSD  = share of both sets within a tolerance                                     Nikolov et al. 2018 (by
+       voxels)
 
-The same definitions as MONAI's `compute_hausdorff_distance(percentile=95)`, `compute_average_surface_distance(
-symmetric=True)` and `compute_surface_dice(use_subvoxels=False)`, which the tests use as oracles; a k-d tree replaces
-the distance transforms, so that the cost follows the surface and not the volume.
+The same definitions as MONAI's `compute_hausdorff_distance(percentile=95)`,
+`compute_average_surface_distance( symmetric=True)` and `compute_surface_dice(use_subvoxels=False)`, which the
+tests use as oracles; a k-d tree replaces the distance transforms, so that the cost follows the surface and
+not the volume.
 
 Empty masks: both empty is distance 0 and NSD 1; one empty has no distance (None) and NSD 0.
 """
@@ -21,7 +24,7 @@ from scipy.spatial import cKDTree
 
 from voxfield.segmentation.metrics._topology import Mask, bounding_box
 
-Points = NDArray[np.float64]
+Points = NDArray[np.floating]
 
 
 def surface_points(mask: Mask, spacing: Points) -> Points:
@@ -32,7 +35,7 @@ def surface_points(mask: Mask, spacing: Points) -> Points:
     inside = mask[box]
     edge = inside & ~binary_erosion(inside)
     origin = np.array([s.start for s in box])
-    return (np.argwhere(edge) + origin) * spacing
+    return np.asarray((np.argwhere(edge) + origin) * spacing)
 
 
 def surface_distances(

@@ -1,12 +1,13 @@
 """Betti numbers of a binary volume, exactly and without persistent homology.
 
-Duality used everywhere in this package: the foreground is 26-connected (a voxel is a closed cube), the background is
-6-connected. With it the Euler characteristic of the union of closed cubes is
+Duality used everywhere in this package: the foreground is 26-connected (a voxel is a closed cube), the
+background is 6-connected. With it the Euler characteristic of the union of closed cubes is
 
     chi = vertices - edges + squares - cubes = b0 - b1 + b2        (Euler, Poincare)
 
-where b0 counts components, b1 tunnels (loops of a vessel tree) and b2 cavities. b0 and b2 are component counts, chi is
-a count of cells, and b1 follows. Cost: two passes of connected components and seven of boolean arithmetic.
+where b0 counts components, b1 tunnels (loops of a vessel tree) and b2 cavities. b0 and b2 are component
+counts, chi is a count of cells, and b1 follows. Cost: two passes of connected components and seven of boolean
+arithmetic.
 """
 
 from itertools import product
@@ -59,7 +60,7 @@ def fill_cavities(mask: Mask) -> Mask:
 
 
 def bounding_box(mask: Mask, margin: int = 0) -> tuple[slice, slice, slice]:
-    """Smallest box around the True voxels, grown by `margin` voxels inside the volume; `mask` must not be empty."""
+    """Smallest box around the True voxels, grown by `margin` inside the volume; `mask` must not be empty."""
     box = []
     for axis in range(3):
         hit = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))

@@ -1,17 +1,19 @@
 """Tree metrics of airway and vessel segmentation, in mm.
 
-ATM'22 (Zhang et al., Medical Image Analysis 90, 2023) defines the tree length detected as the share of the reference
-skeleton that the prediction covers, and the branches detected as the share of skeleton branches covered to at least
-80 %. Its code counts voxels; here every skeleton voxel stands for the half of each of its edges in a minimum spanning
-tree of the skeleton, in mm, so anisotropic voxels count right. Its code also drops to the largest component first and
-so loses branches of either side; nothing is dropped here. Branches follow its code: skeleton voxels with more than
-three skeleton voxels in their 27-box (themselves included) are removed, what is left is labelled with 26-connectivity,
-and pieces under five voxels are no branches.
+ATM'22 (Zhang et al., Medical Image Analysis 90, 2023) defines the tree length detected as the share of the
+reference skeleton that the prediction covers, and the branches detected as the share of skeleton branches
+covered to at least 80 %. Its code counts voxels; here every skeleton voxel stands for the half of each of its
+edges in a minimum spanning tree of the skeleton, in mm, so anisotropic voxels count right. Its code also
+drops to the largest component first and so loses branches of either side; nothing is dropped here. Branches
+follow its code: skeleton voxels with more than three skeleton voxels in their 27-box (themselves included)
+are removed, what is left is labelled with 26-connectivity, and pieces under five voxels are no branches.
 
-clDice (Shit et al., CVPR 2021): harmonic mean of the share of the predicted skeleton inside the reference (topology
-precision) and of the reference skeleton inside the prediction (topology sensitivity), by voxels as published.
+clDice (Shit et al., CVPR 2021): harmonic mean of the share of the predicted skeleton inside the reference
+(topology precision) and of the reference skeleton inside the prediction (topology sensitivity), by voxels as
+published.
 
-Empty masks: both empty gives 1; with an empty reference nothing can be detected (None); with an empty prediction 0.
+Empty masks: both empty gives 1; with an empty reference nothing can be detected (None); with an empty
+prediction 0.
 """
 
 import numpy as np

@@ -1,0 +1,174 @@
+"""The stage `segmentation.repair`: as many trees as set or found, no cavities, every bridge listed.
+
+Bridges are minimal paths on -log p (Cohen and Kimmel, IJCV 24(1), 1997, with the probability as speed) that
+form a minimum spanning forest over the components; how they are searched and chosen is written in
+`tree._paths`, `tree._forest` and `tree._mend`. Unlike keeping the largest component, nothing is lost or made
+up without a line in a table: input voxels have label 1, bridges 2, filled voxels 3, and what is dropped is
+listed.
+"""
+
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+from annotated_types import Ge, Gt, Le
+
+from voxfield.artifacts import Image, LabelMap, Table, check_pair
+from voxfield.errors import InputError
+from voxfield.stage import Context, Resources, stage
+
+if TYPE_CHECKING:
+    from voxfield.artifacts import Grid
+    from voxfield.segmentation.tree._mend import Bridge, Mended, Removed
+
+BRIDGE_COLUMNS = (
+    "bridge", "kind", "from", "to",
+    "start_x_mm", "start_y_mm", "start_z_mm", "end_x_mm", "end_y_mm", "end_z_mm",
+    "length_mm", "cost_mm", "mean_neg_log_p", "probability", "voxels",
+)  # fmt: skip
+REMOVED_COLUMNS = ("voxels", "volume_mm3", "mass_mm3", "x_mm", "y_mm", "z_mm")
+
+
+class Repair(NamedTuple):
+    """What `segmentation.repair` makes."""
+
+    repaired: LabelMap
+    bridges: Table
+    removed: Table
+
+
+@stage(resources=Resources(mem_mb=4000, runtime=20), version=1)
+def repair(
+    probability: Image,
+    segmentation: LabelMap,
+    *,
+    trees: Annotated[int, Ge(1)] | None = None,
+    min_size_mm3: Annotated[float, Ge(0)] = 30.0,
+    max_bridge_mm: Annotated[float, Ge(0)] = 10.0,
+    min_bridge_probability: Annotated[float, Gt(0), Le(1)] = 0.1,
+    join_faces: bool = True,
+    ctx: Context = Context(),
+) -> Repair:
+    """Join a segmentation into trees by the likeliest bridges, fill its cavities and list every change.
+
+    probability   (x, y, z), probability of lumen, 0 to 1
+    segmentation  (x, y, z) on the same grid; every label above 0 is lumen
+
+    Returns `repaired` (1 lumen, voxels of the input; 2 bridge; 3 filled: cavities, and contacts by an edge or
+       corner
+    made a face), which has exactly as many 26-components as trees and no cavity (6-connected background);
+       `bridges`,
+    one row each, kind "gap" (label 2) or "contact" (label 3), with the component numbers of its ends
+       (26-components
+    for a gap, 6-components for a contact), its ends in world mm, the integral of -log p along it (mm), the
+       mean of
+    -log p and the geometric-mean probability of its voxels; `removed`, one row for each component that was
+       dropped.
+
+    Settings
+    trees: number of trees to keep, the heaviest ones; None keeps every tree of at least `min_size_mm3`
+    min_size_mm3: smallest tree, by its expected volume (sum of p times voxel volume), mm^3; the largest
+        always stays
+    max_bridge_mm: longest bridge between the centres of its two end voxels, mm; 0 builds none
+    min_bridge_probability: smallest geometric-mean probability of a bridge's voxels, 0 to 1
+    join_faces: join parts that touch by an edge or corner through a face, as fluxes need
+
+    A bridge says where a connection is likeliest, not that there is one, nor how wide it is: no radius,
+       pressure or
+    grade holds across it. Raises InputError for an empty segmentation, two grids, a sheared grid, or values
+       that are
+    no probabilities.
+    """
+    import numpy as np
+
+    from voxfield.segmentation.tree._mend import Rules, mend
+
+    check_pair(probability, segmentation)
+    segmentation.require_foreground()
+    _require_probability(probability)
+    grid = segmentation.grid
+    if not grid.is_orthogonal():
+        raise InputError("the grid is sheared; paths in mm need right angles", file=segmentation.file)
+    mask = (segmentation.data > 0) & (segmentation.data != segmentation.unannotated)
+    rules = Rules(trees, min_size_mm3, max_bridge_mm, min_bridge_probability, join_faces)
+    mended = mend(probability.data.astype(np.float64), mask, grid.spacing, rules)
+    _report(mended, grid, trees, ctx)
+    names = {1: "lumen", 2: "bridge", 3: "filled"}
+    return Repair(
+        LabelMap(mended.labels, grid.affine, labels=names),
+        Table.from_rows([_bridge_row(i, b, grid) for i, b in enumerate(mended.bridges, 1)], BRIDGE_COLUMNS),
+        Table.from_rows([_removed_row(part, grid) for part in mended.removed], REMOVED_COLUMNS),
+    )
+
+
+def _require_probability(image: Image) -> None:
+    values = image.data
+    if values.ndim != 3:
+        raise InputError(f"has shape {values.shape}; expected a 3D probability", file=image.file)
+    low, high = float(values.min()), float(values.max())
+    if low < 0 or high > 1:
+        raise InputError(f"holds values from {low:g} to {high:g}; a probability is 0 to 1", file=image.file)
+
+
+def _bridge_row(number: int, bridge: "Bridge", grid: "Grid") -> dict[str, Any]:
+    import numpy as np
+
+    link = bridge.link
+    start, end = grid.world(link.start), grid.world(link.end)
+    row: dict[str, Any] = {"bridge": number, "kind": bridge.kind, "from": link.first, "to": link.second}
+    row |= {
+        f"{side}_{a}_mm": float(p[i])
+        for side, p in (("start", start), ("end", end))
+        for i, a in enumerate("xyz")
+    }
+    return row | {
+        "length_mm": link.length_mm(grid.spacing),
+        "cost_mm": link.cost,
+        "mean_neg_log_p": -float(np.log(bridge.probability)),
+        "probability": bridge.probability,
+        "voxels": len(link.voxels),
+    }
+
+
+def _removed_row(part: "Removed", grid: "Grid") -> dict[str, Any]:
+    x, y, z = (float(c) for c in grid.world(part.centre))
+    volume = part.voxels * grid.voxel_volume_mm3
+    return {
+        "voxels": part.voxels,
+        "volume_mm3": volume,
+        "mass_mm3": part.mass_mm3,
+        "x_mm": x,
+        "y_mm": y,
+        "z_mm": z,
+    }
+
+
+def _report(mended: "Mended", grid: "Grid", wanted: int | None, ctx: Context) -> None:
+    """Turn what was done into findings."""
+    gaps = [b for b in mended.bridges if b.kind == "gap"]
+    contacts = len(mended.bridges) - len(gaps)
+    few = wanted is not None and mended.trees < wanted
+    text = f"{mended.trees} trees (26-connected); wanted {wanted or 'as many as found'}"
+    ctx.finding("too-few-trees" if few else "trees", "warning" if few else "info", text, value=mended.trees)
+    if gaps:
+        worst = min(b.probability for b in gaps)
+        length = sum(b.link.length_mm(grid.spacing) for b in gaps)
+        text = f"{len(gaps)} gaps bridged over {length:.1f} mm, the least likely with p = {worst:.3f}; "
+        ctx.finding("bridges", "warning", text + "each may be an occlusion", value=len(gaps))
+    if contacts:
+        text = f"{contacts} contacts by an edge or a corner were made faces"
+        ctx.finding("contacts-joined", "info", text, value=contacts)
+    if mended.cavity_voxels:
+        text = f"{mended.cavity_voxels} enclosed voxels were filled"
+        ctx.finding("cavities-filled", "info", text, value=mended.cavity_voxels)
+    if mended.removed:
+        volumes = [part.voxels * grid.voxel_volume_mm3 for part in mended.removed]
+        text = (
+            f"{len(volumes)} components dropped, {sum(volumes):.2f} mm^3, the largest {max(volumes):.2f} mm^3"
+        )
+        ctx.finding("components-removed", "warning", text, value=sum(volumes))
+    if mended.open_gaps:
+        likely = mended.open_gaps[0].probability
+        text = f"{len(mended.open_gaps)} gaps between trees left open, the cheapest with p = {likely:.3f}"
+        ctx.finding("gaps-left-open", "info", text, value=len(mended.open_gaps))
+    if mended.face_parts > mended.trees:
+        text = f"{mended.face_parts} parts at 6-connectivity for {mended.trees} trees: no flux can join them"
+        ctx.finding("not-face-connected", "warning", text, value=mended.face_parts)
