@@ -94,7 +94,7 @@ class LabelMap(Volume):
             if strange:
                 inspection.note(
                     "undeclared-label", "warning",
-                    f"labels {_some(strange)} are not declared; declared are {_some(sorted({0, *self.labels}))}",
+                    f"labels {_some(strange)} are not among the declared {_some(sorted({0, *self.labels}))}",
                     strange[:20],
                 )  # fmt: skip
         elif present and (present[0] < 0 or present[-1] > len([value for value in present if value > 0])):
@@ -109,14 +109,13 @@ class LabelMap(Volume):
         """The values that occur, in ascending order."""
         import numpy as np
 
-        data = self.data
-        low, high = int(data.min()), int(data.max())
-        if high - low >= 1 << 16:
-            return [int(value) for value in np.unique(data)]
-        seen = np.zeros(high - low + 1, dtype=bool)
-        for plane in data:  # plane by plane: an index array is eight times the size of uint8 labels
-            seen[plane.astype(np.int64) - low] = True
-        return [int(value) + low for value in np.flatnonzero(seen)]
+        found: set[int] = set()
+        for plane in self.data:
+            flat = plane.ravel()
+            ends = np.flatnonzero(flat[1:] != flat[:-1])  # labels come in runs: few of them are worth sorting
+            found.update(np.unique(flat[ends]).tolist())
+            found.add(int(flat[-1]))
+        return sorted(found)
 
     def require_labels(self, allowed: Collection[int]) -> None:
         """Raise InputError where a voxel carries a label that is neither 0, nor unannotated, nor in "

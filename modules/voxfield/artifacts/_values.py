@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from voxfield.artifacts._base import Inspection
+from voxfield.artifacts._order import reordered
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +23,7 @@ def real_values(stored: NDArray[Any], scaling: Scaling, inspection: Inspection) 
 
     low, high = _finite_range(stored, inspection)
     if scaling is None and stored.dtype in (np.int8, np.uint8, np.int16):
-        return np.ascontiguousarray(stored, dtype=np.int16)
+        return reordered(stored, np.int16, "C")
     if scaling is not None:
         return _scaled(stored, scaling, inspection)
     if stored.dtype.kind in "iu":
@@ -39,7 +40,7 @@ def real_values(stored: NDArray[Any], scaling: Scaling, inspection: Inspection) 
         inspection.refuse(
             f"holds values up to {max(abs(low), abs(high)):g}; expected at most {largest:g} (float32)"
         )
-    return np.ascontiguousarray(stored, dtype=np.float32)
+    return reordered(stored, np.float32, "C")
 
 
 def integer_values(stored: NDArray[Any], scaling: Scaling, inspection: Inspection) -> NDArray[Any]:
@@ -62,7 +63,7 @@ def integer_values(stored: NDArray[Any], scaling: Scaling, inspection: Inspectio
             f"holds labels up to {high} ({stored.dtype}): readers that use float64 are not exact beyond 2^53",
             high,
         )  # fmt: skip
-    return np.ascontiguousarray(values, dtype=narrowest(int(low), int(high)))
+    return reordered(values, narrowest(int(low), int(high)), "C")
 
 
 def narrowest(low: int, high: int) -> np.dtype[Any]:

@@ -90,8 +90,8 @@ def _read_fields(stream: Stream, inspection: Inspection) -> tuple[Fields, bytes]
         raw += read_up_to(stream, sizes[order] - len(raw))
     if order is None or len(raw) < sizes[order]:
         inspection.refuse(
-            f"is no NIfTI file ({sniff(raw)}): sizeof_hdr is {sizes.get('<', 'missing')} in a header of {len(raw)} "
-            "bytes; expected 348 (NIfTI-1) or 540 (NIfTI-2)"
+            f"is no NIfTI file ({sniff(raw)}): sizeof_hdr is {sizes.get('<', 'missing')} in a header of "
+            f"{len(raw)} bytes; expected 348 (NIfTI-1) or 540 (NIfTI-2)"
         )
     return unpack(raw, sizes[order], order), raw
 

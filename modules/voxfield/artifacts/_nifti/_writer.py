@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxfield.artifacts._nifti._layout import CODES, DATATYPES, MAGIC, MILLIMETRE, SECOND, pack
 from voxfield.artifacts._nifti._note import Note, pack_note
+from voxfield.artifacts._order import reordered
 from voxfield.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,11 +48,16 @@ def write_nifti(
 
 def _blocks(head: bytes, data: NDArray[Any], dtype: np.dtype[Any]) -> Iterator[bytes]:
     """The header, then the voxels in file order (x fastest), in pieces of a few megabytes."""
+    import numpy as np
+
     yield head
-    ordered = data.T  # its C order is the file's order
-    rows = max(1, BLOCK // max(1, ordered[0].nbytes))
-    for start in range(0, len(ordered), rows):
-        yield ordered[start : start + rows].astype(dtype, copy=False).tobytes()
+    planes = max(1, BLOCK // (data.shape[0] * data.shape[1] * dtype.itemsize))
+    for index in np.ndindex(
+        *reversed(data.shape[3:])
+    ):  # the first of the further axes runs fastest in the file
+        volume = data[(..., *reversed(index))]
+        for z in range(0, data.shape[2], planes):
+            yield reordered(volume[:, :, z : z + planes], dtype, "F").tobytes(order="F")
 
 
 def _head(data: NDArray[Any], affine: NDArray[np.float64], note: Note, intent: int) -> bytes:
