@@ -192,3 +192,44 @@ class Wedge:
         speed = flow / radius
         u = np.stack([speed * np.cos(angle + self.tilt), speed * np.sin(angle + self.tilt), 0 * speed], axis=1)
         return u, self.fluid.density * (4 * self.nu * flow - self.constant) / (2 * radius**2)
+
+
+class Tube:
+    """Poiseuille flow in a straight tube of any direction, cut by two planes, with its caps.
+
+    steps      voxels of the box
+    spacing    metres
+    radius     metres; the tube leads through the middle of the box
+    direction  of flow, from opening 2 (inlet) to opening 3 (outlet)
+    length     metres between the planes
+    """
+
+    def __init__(
+        self,
+        steps: tuple[int, int, int],
+        spacing: tuple[float, float, float],
+        radius: float,
+        direction: tuple[float, float, float],
+        length: float,
+        mean_speed: float = 0.2,
+        fluid: Fluid = BLOOD,
+    ) -> None:
+        self.spacing = spacing
+        self.points = centres(steps, spacing)
+        middle = np.array(steps) * np.array(spacing) / 2
+        axis = np.array(direction) / np.linalg.norm(direction)
+        flow, distance = poiseuille(radius, mean_speed, axis, middle, fluid)
+        along = (self.points - middle) @ axis
+        near, cap = distance(self.points), 3 * max(spacing)
+        self.mask = (near < radius) & (np.abs(along) < length / 2)
+        self.marks = np.zeros(steps, dtype=np.int16)
+        beyond = (near < radius + max(spacing)) & (np.abs(along) < length / 2 + cap) & ~self.mask
+        self.marks[beyond & (along <= -length / 2)] = 2
+        self.marks[beyond & (along >= length / 2)] = 3
+        self.drop = 8 * fluid.viscosity * mean_speed * length / radius**2
+        self.flux = np.pi * radius**2 * mean_speed
+        self.flow = flow
+
+    def sample(self, mask: NDArray[np.bool_]) -> Floats:
+        """Velocity (n, 3) at the voxels of a mask."""
+        return self.flow(self.points[mask])[0]

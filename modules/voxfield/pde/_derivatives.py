@@ -7,8 +7,8 @@ the wall are one-sided, and a quadratic field -- Poiseuille flow, whatever the t
 without error up to the wall, wherever the wall passes between the voxels. Gradients are second order accurate, the
 Laplacian second order inside and first order at the wall.
 
-What differs from the plain fit: a small ridge on the derivatives, so that voxels with too few neighbours (thin sheets,
-branches one voxel wide) fall back to a linear or constant fit instead of failing.
+Where a voxel has too few neighbours for a quadratic (the outermost voxels of a staircase, thin sheets) it borrows the second
+derivatives that its neighbours could determine, by a weak prior on them; a branch one voxel wide falls back to a linear fit.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 REACH = 2
 FALLOFF = 1.0  # weight exp(-FALLOFF d^2) at d voxels; chosen on the wedge flow of tests/pde/exact.py
-RIDGE = 1e-6
+PRIOR = np.array([0.0, *[1e-9] * 3, *[1e-6] * 6])  # precision of the prior; second derivatives give way first
+BORROWED = 1e-3  # share of the prior in a second derivative above which it counts as borrowed
+CHUNK = 1 << 15  # unknowns fitted at a time, which bounds the memory for their neighbourhoods
 
 
 class Derivatives(NamedTuple):
@@ -41,20 +43,42 @@ class LocalFit:
     """The fits of one lumen, set up once for any number of functions."""
 
     def __init__(self, domain: VoxelDomain) -> None:
-        offsets, weighted, _ = _stencil()
+        offsets, self.weighted, _ = _stencil()
         self.spacing = np.array(domain.spacing)
         self.near = np.stack([domain.neighbour(tuple(offset)) for offset in offsets.tolist()], axis=1)
         self.inverse, self.pattern = _inverse_normals(self.near < domain.size)
-        self.weighted = weighted
+        borrowed = (PRIOR * np.diagonal(self.inverse, axis1=1, axis2=2)).max(axis=1) > BORROWED
+        self.poor = np.flatnonzero(borrowed[self.pattern])
 
     def derivatives(self, values: Floats) -> Derivatives:
         """Differentiate values (n, c)."""
-        padded = np.vstack([values, np.zeros((1, values.shape[1]))])
-        moments = self.weighted.T @ padded[self.near]
-        terms = (self.inverse[self.pattern] @ moments)[:, 1:7]
-        gradient = terms[:, :3] / self.spacing[:, None]
-        laplacian = np.einsum("ndc,d->nc", terms[:, 3:], self.spacing**-2.0)
+        terms = self._coefficients(values)
+        if len(self.poor):
+            self._borrow(terms)
+        gradient = terms[:, 1:4] / self.spacing[:, None]
+        laplacian = np.einsum("ndc,d->nc", terms[:, 4:7], self.spacing**-2.0)
         return Derivatives(gradient, laplacian)
+
+    def _coefficients(self, values: Floats) -> Floats:
+        """Coefficients (n, 10, c) of the monomials of `_stencil`."""
+        padded = np.vstack([values, np.zeros((1, values.shape[1]))])
+        terms = np.empty((len(values), 10, values.shape[1]))
+        for start in range(0, len(values), CHUNK):
+            part = slice(start, start + CHUNK)
+            moments = self.weighted.T @ padded[self.near[part]]
+            terms[part] = self.inverse[self.pattern[part]] @ moments
+        return terms
+
+    def _borrow(self, terms: Floats) -> None:
+        """Give the poor voxels the second derivatives that their better neighbours have on average."""
+        good = np.ones(len(terms) + 1)
+        good[-1] = 0.0
+        good[self.poor] = 0.0
+        share = good[self.near[self.poor]]
+        share /= np.maximum(share.sum(axis=1, keepdims=True), 1.0)
+        padded = np.concatenate([terms[:, 4:], np.zeros((1, *terms[0, 4:].shape))])
+        curvature = np.einsum("pk,pkmc->pmc", share, padded[self.near[self.poor]])
+        terms[self.poor] += (self.inverse[self.pattern[self.poor], :, 4:] * PRIOR[4:]) @ curvature
 
 
 @cache
@@ -81,6 +105,5 @@ def _inverse_normals(inside: Mask) -> tuple[Floats, Ints]:
     keys = inside @ (1 << np.arange(inside.shape[1], dtype=np.int64))
     _, first, pattern = np.unique(keys, return_index=True, return_inverse=True)
     normal = (inside[first].astype(float) @ outer).reshape(-1, 10, 10)
-    ridge = RIDGE * np.array([0.0, *[1e-3] * 3, *[1.0] * 6])  # second derivatives give way first
-    inverse = np.linalg.inv(normal + np.diag(ridge))
+    inverse = np.linalg.inv(normal + np.diag(PRIOR))
     return inverse, pattern

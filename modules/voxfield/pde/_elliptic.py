@@ -82,6 +82,8 @@ class EllipticSolver:
 
     def solve(self, rhs: Floats) -> Solution:
         """Solve for the columns of rhs (n, k). Raises InputError where a column has no solution."""
+        if not len(self.cells):
+            return Solution(np.zeros_like(rhs, dtype=float), np.zeros(rhs.shape[1]), 0)
         rhs = self._compatible(rhs)
         norms = np.linalg.norm(rhs, axis=0)
         values, iterations = self._iterate(rhs, self.rtol * norms)
@@ -107,10 +109,11 @@ class EllipticSolver:
         p = z.copy()
         rz = _dots(r, z)
         for iteration in range(self.max_iterations):
-            if (np.linalg.norm(r, axis=0) <= aims).all():
+            going = np.linalg.norm(r, axis=0) > aims
+            if not going.any():
                 return x, iteration
             q = self.matrix @ p
-            step = _ratio(rz, _dots(p, q))
+            step = going * _ratio(rz, _dots(p, q))  # a finished column must rest: beyond round-off it would diverge
             x += step * p
             r -= step * q
             z = self.precondition(r)
@@ -156,9 +159,10 @@ class EllipticSolver:
         """Inverse (m, m) of A on the block-wise constant functions, made definite along the kernel."""
         coarse = (blocks.T @ self.matrix @ blocks).toarray()
         kernel = (blocks.T @ self.kernel).toarray()
-        coarse += coarse.diagonal().mean() * (kernel @ kernel.T) / max(1.0, len(self.cells) / len(coarse))
-        tiny = _ROUND_OFF * max(coarse.diagonal().max(initial=0.0), 1e-300)
-        return np.asarray(linalg.inv(coarse + tiny * np.eye(len(coarse))))
+        # Not from the coarse diagonal: a block that is a whole component has a row of round-off there.
+        scale = float(self.matrix.diagonal().mean()) or 1.0
+        coarse += scale * len(coarse) / len(self.cells) * (kernel @ kernel.T)
+        return np.asarray(linalg.inv(coarse + _ROUND_OFF * scale * np.eye(len(coarse))))
 
 
 _ROUND_OFF = 1e-10
