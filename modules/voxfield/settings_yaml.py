@@ -1,8 +1,8 @@
 """Settings files: YAML 1.2 (core schema) without the parts that surprise.
 
-PyYAML reads YAML 1.1, where `no` is false, `1e-3` is text and `010` is 8. Here `no` is text, `1e-3` a number and
-`010` ten. Refused, with file, line and column: a key twice, aliases, tags, numbers that are not finite, integers that
-other readers would round, and keys that are not text. Nothing in a file can name code.
+PyYAML reads YAML 1.1, where `no` is false, `1e-3` is text and `010` is 8. Here `no` is text, `1e-3` a number
+and `010` ten. Refused, with file, line and column: a key twice, aliases, tags, numbers that are not finite,
+integers that other readers would round, and keys that are not text. Nothing in a file can name code.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import Any, NoReturn
 from voxfield.artifacts._files import open_origin, read_text
 from voxfield.artifacts._strict_json import EXACT, parse_json
 from voxfield.errors import SettingsError
-
 
 DEEPEST = 50
 # The core schema of YAML 1.2 (section 10.3.2), in the order in which it is tried.
