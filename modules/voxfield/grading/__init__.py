@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 from voxfield._lazy import lazy
 
 if TYPE_CHECKING:
-    from voxfield.grading._collect import collect as collect
     from voxfield.grading._evaluate import evaluate as evaluate
     from voxfield.grading._features import features as features
     from voxfield.grading._predict import predict as predict
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
-        "collect": "_collect",
         "evaluate": "_evaluate",
         "features": "_features",
         "predict": "_predict",

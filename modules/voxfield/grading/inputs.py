@@ -21,7 +21,7 @@ LOW, HIGH = 1.0, 99.0  # percentiles of intensity; robust against single bright 
 class InputGrid:
     """The grid on which the network sees a scan, centred on the scan's field of view.
 
-    shape       cells along x, y, z in RAS+ order; the last is 1 for images in a plane
+    shape       cells along x, y, z in RAS+ order; 1 along the normal of images in a plane
     spacing_mm  cell size
     """
 
@@ -29,22 +29,28 @@ class InputGrid:
     spacing_mm: tuple[float, float, float]
 
     @property
-    def dims(self) -> int:
-        """2 for images in a plane, 3 for volumes."""
-        return 2 if self.shape[2] == 1 else 3
+    def axes(self) -> tuple[int, ...]:
+        """The axes that have more than one cell: all three, or the two of a plane."""
+        return tuple(axis for axis in range(3) if self.shape[axis] > 1)
 
 
-def to_ras(data: NDArray[Any], affine: ArrayLike) -> tuple[NDArray[Any], Floats]:
-    """The volume along the axes nearest to RAS+, and its spacing in mm; data (x, y, z), affine (4, 4).
+def ras_axes(affine: ArrayLike) -> tuple[list[int], list[bool], Floats]:
+    """For each world axis: the voxel axis nearest to it, whether that one runs backwards, its spacing in mm.
 
-    A tilt away from the axes is ignored: the grid follows the scan.
+    A tilt away from the axes is ignored: the grid of the network follows the scan.
     """
     matrix = np.asarray(affine, dtype=np.float64)[:3, :3]
     spacing = np.linalg.norm(matrix, axis=0)
     directions = matrix / spacing
     order = _nearest_axes(directions)
-    flipped = [axis for axis, source in enumerate(order) if directions[axis, source] < 0]
-    return np.flip(np.transpose(data, order), tuple(flipped)), spacing[order]
+    return order, [bool(directions[axis, source] < 0) for axis, source in enumerate(order)], spacing[order]
+
+
+def to_ras(data: NDArray[Any], affine: ArrayLike) -> tuple[NDArray[Any], Floats]:
+    """The volume along the axes nearest to RAS+, and its spacing in mm; data (x, y, z), affine (4, 4)."""
+    order, backwards, spacing = ras_axes(affine)
+    turned = np.transpose(data, order)
+    return np.flip(turned, tuple(axis for axis in range(3) if backwards[axis])), spacing
 
 
 def resample(volume: NDArray[Any], spacing_mm: ArrayLike, grid: InputGrid) -> NDArray[np.float32]:

@@ -24,6 +24,9 @@ from voxfield.grading.losses.ordinal import one_hot
 from voxfield.workspace import Workspace
 
 CHECKPOINT = "checkpoint"
+# Adam moves a parameter by at most about the learning rate a step. Thresholds and slope of the head have to
+# travel several units within a few hundred steps, or every grade in the middle stays in doubt: it moves faster.
+HEAD_RATE = 5.0
 
 
 @dataclass(frozen=True)
@@ -78,9 +81,7 @@ class Training:
         self.labelled = torch.nonzero(data.grades >= 0).flatten()
         self.student = network.to(device)
         self.teacher = copy.deepcopy(self.student).requires_grad_(False)
-        self.optimiser = torch.optim.AdamW(
-            self.student.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay
-        )
+        self.optimiser = _optimiser(self.student, plan)
         self.step = 0
         self.log: list[dict[str, float]] = []
 
@@ -110,7 +111,7 @@ class Training:
                 f"lower learning_rate, now {self.plan.learning_rate}"
             )
         for group in self.optimiser.param_groups:
-            group["lr"] = self.plan.learning_rate * schedule(step, self.plan.steps)
+            group["lr"] = group["peak"] * schedule(step, self.plan.steps)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
@@ -182,6 +183,17 @@ def infer(
             outputs.append(network.head(embedding).cpu().double().numpy())
         embeddings.append(embedding.cpu().double().numpy())
     return np.concatenate(outputs), np.concatenate(embeddings)
+
+
+def _optimiser(network: Any, plan: Plan) -> Any:
+    head = {id(p) for p in network.head.parameters()}
+    groups = (
+        (HEAD_RATE * plan.learning_rate, 0.0, [p for p in network.parameters() if id(p) in head]),
+        (plan.learning_rate, plan.weight_decay, [p for p in network.parameters() if id(p) not in head]),
+    )
+    return torch.optim.AdamW(
+        [{"params": p, "lr": rate, "peak": rate, "weight_decay": decay} for rate, decay, p in groups]
+    )
 
 
 def schedule(step: int, steps: int, warm: float = 0.1) -> float:

@@ -1,0 +1,143 @@
+"""The stage `grading.train`."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+from annotated_types import Ge, Gt, Le, Lt
+
+from voxfield.artifacts import Cohort, Image, Metrics, Model, Table
+from voxfield.errors import InputError, SettingsError
+from voxfield.stage import Context, Resources, stage
+
+if TYPE_CHECKING:
+    from voxfield.grading.algorithms import Algorithm
+    from voxfield.grading.study import Study
+
+
+class Training(NamedTuple):
+    model: Model
+    metrics: Metrics
+
+
+@stage(resources=Resources(gpu=1, mem_mb=4000, runtime=60, threads=1), version=1)
+def train(
+    cohort: Cohort,
+    images: Sequence[Image],
+    features: Sequence[Table] | None = None,
+    *,
+    algorithm: str = "fixmatch_ordinal",
+    options: tuple[str, ...] = (),
+    inputs: Literal["auto", "image", "features", "both"] = "auto",
+    cells: Annotated[int, Ge(4), Le(512)] = 24,
+    channels: tuple[int, ...] = (8, 16, 32),
+    hidden: Annotated[int, Ge(1), Le(1024)] = 32,
+    head: str = "ordered",
+    steps: Annotated[int, Ge(1)] = 400,
+    batch: Annotated[int, Ge(1), Le(1024)] = 16,
+    learning_rate: Annotated[float, Gt(0)] = 3e-3,
+    weight_decay: Annotated[float, Ge(0)] = 1e-2,
+    average: Annotated[float, Ge(0), Lt(1)] = 0.99,
+    mirror: tuple[Literal["x", "y", "z"], ...] = (),
+    scaling: Annotated[float, Ge(0), Lt(1)] = 0.05,
+    feature_noise: Annotated[float, Ge(0)] = 0.1,
+    feature_drop: Annotated[float, Ge(0), Lt(1)] = 0.1,
+    grades: Annotated[int, Ge(2), Le(100)] | None = None,
+    labels_per_grade: Annotated[int, Ge(1)] | None = None,
+    val_fraction: Annotated[float, Ge(0), Lt(1)] = 0.15,
+    calibration_fraction: Annotated[float, Ge(0), Lt(1)] = 0.25,
+    test_fraction: Annotated[float, Ge(0), Lt(1)] = 0.2,
+    coverage: Annotated[float, Gt(0), Lt(1)] = 0.9,
+    score: Literal["ranked", "cdf"] = "ranked",
+    per_patient: Literal["random", "largest"] = "random",
+    checkpoint_every: Annotated[int, Ge(1)] = 100,
+    bootstrap: Annotated[int, Ge(1)] = 500,
+    licence: str = "unknown",
+    ctx: Context = Context(),
+) -> Training:
+    """Learn ordinal grades from few labelled scans and the unlabelled rest, then calibrate.
+
+    cohort    one row a scan: `patient`, `grade` (nothing where unlabelled), optionally `split` (train, val,
+              calibration, test); everything is decided by patient
+    images    one a row, (x, y, z), any spacing and orientation; a plane has one voxel along its normal
+    features  nothing; one table of one row for each row of the cohort; or a single table with a column
+              `subject`
+    returns   the model, and metrics: split by patient, log, temperature, conformal facts, scores of validation
+              and test with 95 % patient-bootstrap intervals
+
+    The temperature comes from validation patients, the conformal quantile from calibration patients, one
+    score each; test patients are looked at once, after everything is fixed. Below ceil(1 / (1 - coverage)) -
+    1
+    calibration patients no coverage is certified and the finding `not-certifiable` says so.
+
+    Settings
+    algorithm: what the loss of a batch is; `supervised`, `fixmatch_ordinal` or one of a plug-in.
+    options: of the algorithm, each `name=value`, such as `window=0.9`.
+    inputs: what the network sees; auto is both where features are given, else the image.
+    cells: of the network's grid along the longest side; the cells are isotropic, never finer than the scans.
+    channels: of the convolution stages, multiples of 4; each stage halves the resolution.
+    hidden: width of the feature branch.
+    head: `ordered` (proportional odds) or `softmax`, or one of a plug-in.
+    steps: optimiser steps.
+    batch: labelled scans a step; unlabelled ones come on top.
+    learning_rate: at the peak of the schedule.
+    weight_decay: of AdamW.
+    average: decay of the moving average of the weights, which is the result.
+    mirror: RAS axes along which anatomy may be mirrored without a change of its grade.
+    scaling: largest relative change of size in strong views.
+    feature_noise: standard deviation of noise on standardised features in strong views.
+    feature_drop: probability with which a feature is hidden in strong views.
+    grades: number of grades; by default one more than the highest in the cohort.
+    labels_per_grade: use only so many training labels a grade, drawn by seed; the rest counts as unlabelled.
+    val_fraction: share of labelled patients for the temperature, where the cohort names none.
+    calibration_fraction: share of labelled patients for the conformal quantile, where the cohort names none.
+    test_fraction: share of labelled patients for the test, where the cohort names none.
+    coverage: stated coverage of the sets.
+    score: nonconformity, the ranked probability score or the distance from the median in the distribution.
+    per_patient: which score stands for a patient with several scans; `largest` covers all of them at once.
+    checkpoint_every: steps between two checkpoints.
+    bootstrap: draws of the patient bootstrap.
+    licence: of the training data; travels with the model.
+    """
+    from voxfield.grading.augment import strong
+    from voxfield.grading.fitting import Recipe, fit
+    from voxfield.grading.splits import Fractions
+    from voxfield.grading.study import plan_study
+    from voxfield.grading.trainer import Plan
+
+    if len(images) != len(cohort):
+        raise InputError(
+            f"{len(images)} images for {len(cohort)} rows of the cohort; expected one for each row"
+        )
+    if not channels or any(c < 4 or c % 4 for c in channels):
+        raise SettingsError(f"channels are {channels}; expected at least one, each a multiple of 4")
+    fractions = Fractions(val_fraction, calibration_fraction, test_fraction)
+    study = plan_study(cohort, fractions, grades=grades, labels_per_grade=labels_per_grade, ctx=ctx)
+    network = {"channels": list(channels), "hidden": hidden, "head_name": head}
+    strength = strong(scaling, feature_noise, feature_drop)
+    plan = Plan(steps, batch, learning_rate, weight_decay, average, strength, (), checkpoint_every, ctx.seed)
+    recipe = Recipe(
+        plan,
+        network,
+        inputs,
+        cells,
+        mirror,
+        coverage,
+        score,
+        per_patient,
+        bootstrap,
+        _algorithm(algorithm, options),
+    )
+    grader, figures = fit(study, images, features, recipe, ctx)
+    grader.notes |= {"algorithm": algorithm, "options": list(options), "seed": ctx.seed, "steps": steps}
+    facts = {"algorithm": algorithm, "options": list(options), "grades": study.count, "rows": study.summary()}
+    return Training(grader.to_model(licence), Metrics({**facts, **figures, "split": _split(study)}))
+
+
+def _algorithm(name: str, options: Sequence[str]) -> "Algorithm":
+    from voxfield.grading.algorithms import ALGORITHMS, make
+
+    return make(ALGORITHMS, name, options)
+
+
+def _split(study: "Study") -> dict[str, Any]:
+    return dict(sorted(zip(study.patients, study.roles, strict=True)))

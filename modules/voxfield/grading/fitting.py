@@ -1,0 +1,171 @@
+"""From a study and its scans to a calibrated grader and the figures about it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxfield.artifacts import Image, Table
+from voxfield.context import Context
+from voxfield.errors import InputError, SettingsError
+from voxfield.grading import conformal
+from voxfield.grading.algorithms import Algorithm
+from voxfield.grading.calibration import fit_temperature
+from voxfield.grading.familiarity import Bank
+from voxfield.grading.grader import Grader
+from voxfield.grading.inputs import InputGrid, Scaler
+from voxfield.grading.metrics.card import report_card, set_card
+from voxfield.grading.networks import build
+from voxfield.grading.scans import choose_grid, feature_rows, read_scans
+from voxfield.grading.study import Study
+from voxfield.grading.trainer import Plan, Training, TrainingSet
+
+Floats = NDArray[np.float64]
+AXES = "xyz"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to train and how to judge it; see the settings of `grading.train`."""
+
+    plan: Plan
+    network: dict[str, Any]
+    inputs: Literal["auto", "image", "features", "both"]
+    cells: int
+    mirror: tuple[str, ...]
+    coverage: float
+    score: conformal.Score
+    per_patient: Literal["random", "largest"]
+    bootstrap: int
+    algorithm: Algorithm
+
+
+def fit(
+    study: Study, images: Sequence[Image], tables: Sequence[Table] | None, recipe: Recipe, ctx: Context
+) -> tuple[Grader, dict[str, Any]]:
+    """Read, train, calibrate, then look at the test patients once."""
+    uses_image, uses_features = _inputs(recipe.inputs, tables is not None)
+    train = study.rows("train")
+    grid = choose_grid([images[i] for i in train], recipe.cells)
+    volumes, summaries = read_scans(ctx.progress(images, total=len(images), desc="reading"), grid)
+    names, values = feature_rows(tables or (), study.subjects) if uses_features else ((), None)
+    grader = _untrained(study, grid, names, None if values is None else values[train], uses_image, recipe)
+    data = grader.rows(volumes, values, [-1 if g is None else g for g in study.grades])
+    mirror = tuple(grid.axes.index(AXES.index(a)) for a in recipe.mirror if AXES.index(a) in grid.axes)
+    plan = replace(recipe.plan, mirror=mirror)
+    device = ctx.torch_device()
+    training = Training(grader.network, recipe.algorithm, _part(data, train), plan, device)
+    steps = ctx.progress
+    grader.network = training.run(ctx.workspace, lambda todo: steps(todo, desc="training"))
+    raw, embedding = grader.look(data, device)
+    grader.scan_bank, grader.embedding_bank = Bank.fit(summaries[train]), Bank.fit(embedding[train])
+    rng = np.random.default_rng([ctx.seed, 2])
+    figures = _calibrate(grader, study, raw, recipe, rng, ctx)
+    figures["val"] = _card(grader, study, raw, "val", recipe, rng)
+    figures["test"] = _card(grader, study, raw, "test", recipe, rng)
+    figures["input"] = {"grid_shape": list(grid.shape), "grid_spacing_mm": list(grid.spacing_mm)}
+    figures["input"] |= {"image": uses_image, "features": list(names)}
+    return grader, {**figures, "log": training.log}
+
+
+def _inputs(choice: str, given: bool) -> tuple[bool, bool]:
+    if choice in ("features", "both") and not given:
+        raise InputError(
+            f"inputs is {choice!r}, but no features were given; give them, or set inputs to image"
+        )
+    return choice != "features", given and choice != "image"
+
+
+def _untrained(
+    study: Study,
+    grid: InputGrid,
+    names: Sequence[str],
+    values: Floats | None,
+    uses_image: bool,
+    recipe: Recipe,
+) -> Grader:
+    scaler = None if values is None else Scaler.fit(names, values)
+    dims = len(grid.axes) if uses_image else 0
+    if dims == 1:
+        raise SettingsError(f"the grid {grid.shape} is a line; images to grade are planes or volumes")
+    config: dict[str, Any] = {"name": "convolutional", "dims": dims, **recipe.network}
+    config |= {"features": 2 * len(names), "grades": study.count}
+    network = build(config, recipe.plan.seed)
+    nothing = np.zeros(0)
+    return Grader(
+        network,
+        config,
+        study.count,
+        grid,
+        uses_image,
+        scaler,
+        1.0,
+        recipe.score,
+        nothing,
+        recipe.coverage,
+        None,
+        None,
+        {},
+    )
+
+
+def _part(data: TrainingSet, rows: Sequence[int]) -> TrainingSet:
+    index = list(rows)
+    images = None if data.images is None else data.images[index]
+    return TrainingSet(
+        images, None if data.features is None else data.features[index], data.grades[index], data.count
+    )
+
+
+def _calibrate(
+    grader: Grader,
+    study: Study,
+    raw: Floats,
+    recipe: Recipe,
+    rng: np.random.Generator,
+    ctx: Context,
+) -> dict[str, Any]:
+    """Temperature from validation patients, then conformal scores from the calibration patients."""
+    val = study.rows("val", labelled=True)
+    grader.temperature = fit_temperature(raw[val], study.grades_of(val), study.patients_of(val))
+    rows = study.rows("calibration", labelled=True)
+    truth, patients = study.grades_of(rows), study.patients_of(rows)
+    if rows:
+        scores = conformal.grade_scores(grader.calibrated(raw[rows]), recipe.score)
+        own = scores[np.arange(len(rows)), truth]
+        grader.scores = np.sort(conformal.patient_scores(own, patients, rng, recipe.per_patient))
+    count, alpha = len(grader.scores), 1.0 - recipe.coverage
+    facts: dict[str, Any] = {
+        "coverage": recipe.coverage,
+        "meaning": "marginal coverage under exchangeable patients",
+        "score": recipe.score,
+        "per_patient": recipe.per_patient,
+        "calibration_patients": count,
+        "needed_patients": conformal.needed_patients(alpha),
+        "quantile": grader.quantile(recipe.coverage),
+        "certified": grader.quantile(recipe.coverage) is not None,
+    }
+    if facts["certified"]:
+        test = len(set(study.patients_of(study.rows("test", labelled=True))))
+        facts["coverage_range_5_95"] = list(conformal.coverage_range(count, alpha))
+        if test:
+            facts["test_coverage_range_5_95"] = list(conformal.coverage_range(count, alpha, test))
+    else:
+        ctx.finding("not-certifiable", "warning", grader.shortfall(recipe.coverage), value=count)
+    return {"temperature": grader.temperature, "conformal": facts}
+
+
+def _card(
+    grader: Grader, study: Study, raw: Floats, role: str, recipe: Recipe, rng: np.random.Generator
+) -> dict[str, Any]:
+    rows = study.rows(role, labelled=True)
+    if not rows:
+        return {"rows": 0, "patients": 0}
+    probabilities, truth = grader.calibrated(raw[rows]), study.grades_of(rows)
+    card = report_card(probabilities, truth, study.patients_of(rows), rng=rng, draws=recipe.bootstrap)
+    sets = grader.sets(probabilities, recipe.coverage)
+    if sets is not None:
+        card["sets"] = set_card(*sets, truth, study.count)
+    return card
