@@ -1,0 +1,106 @@
+"""The stage `io.convert`: foreign formats into artifacts, values and grid as they are."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+from annotated_types import Gt, Lt
+
+from voxfield.artifacts import Image, LabelMap, RawFile, VectorImage
+from voxfield.errors import InputError
+from voxfield.stage import Context, Resources, stage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from voxfield.io._foreign import Foreign
+
+METRES = {"m/s": 1.0, "cm/s": 0.01, "mm/s": 0.001}
+SUFFIXES = {".nrrd": "itk", ".mha": "itk", ".vtk": "vtk", ".h5": "flow4d", ".hdf5": "flow4d"}
+
+
+class Converted(NamedTuple):
+    """What a foreign file held; None for what it did not."""
+
+    image: Image | None
+    labels: LabelMap | None
+    velocity: VectorImage | None
+
+
+@stage(resources=Resources(mem_mb=4000, runtime=10), version=1)
+def convert(
+    source: RawFile,
+    *,
+    content: Literal["auto", "image", "labels"] = "auto",
+    field: str | None = None,
+    vector: str | None = None,
+    level: Annotated[float, Gt(0), Lt(1)] = 0.5,
+    velocity_unit: Literal["auto", "m/s", "cm/s", "mm/s", "unknown"] = "auto",
+    ctx: Context = Context(),
+) -> Converted:
+    """Convert NRRD, MetaImage, VTK structured points or 4D-flow HDF5; resample nothing, keep no header text.
+
+    The format follows from the name: .nrrd, .mha (SimpleITK), .vtk (vtk), .h5 (h5py); the libraries come with
+       the
+    extra `formats`. Axes are turned to RAS+ by the affine alone, so voxels stay where they are. Names, dates
+       and
+    comments in a header are dropped, since they may identify a person.
+
+    Settings
+    content: what a scalar volume is, `image` or `labels` (whole numbers); `auto` takes it for an image
+    field: name of the array that becomes the image; the first scalars, or the mean magnitude, if not given
+    vector: name of the vectors of a VTK file; the first if not given
+    level: share of a voxel above which a fractional mask counts as lumen
+    velocity_unit: unit of the stored velocities, converted to m/s; `auto` is m/s for HDF5 and unknown
+        elsewhere
+
+    Raises InputError for damaged or truncated data, for another format, and where a library is missing.
+    """
+    import numpy as np
+
+    foreign = _read(source, field, vector)
+    place = source.path
+    if not foreign.oriented:
+        message = "nothing in it tells the directions of its axes; RAS+ and mm are assumed"
+        ctx.finding("orientation-assumed", "info", message, file=place)
+    labels = None
+    image = foreign.image
+    if content == "labels" and image is not None:
+        labels, image = _labels(image, foreign.affine, place), None
+    elif foreign.mask is not None:
+        labels = LabelMap((foreign.mask > level).astype(np.uint8), foreign.affine, labels={1: "lumen"})
+    velocity = None
+    if foreign.velocity is not None:
+        unit = (foreign.unit or "unknown") if velocity_unit == "auto" else velocity_unit
+        values = (
+            foreign.velocity * METRES.get(unit, 1.0) if METRES.get(unit, 1.0) != 1.0 else foreign.velocity
+        )
+        velocity = VectorImage(values, foreign.affine, unit="m/s" if unit in METRES else None)
+    return Converted(None if image is None else Image(image, foreign.affine), labels, velocity)
+
+
+def _read(source: RawFile, field: str | None, vector: str | None) -> "Foreign":
+    name = source.path.name.lower()
+    how = next((reader for suffix, reader in SUFFIXES.items() if name.endswith(suffix)), None)
+    if how == "itk":
+        from voxfield.io._itk import read_itk
+
+        return read_itk(source.path, source.limits)
+    if how == "vtk":
+        from voxfield.io._vtk import read_vtk
+
+        return read_vtk(source.path, source.limits, field, vector)
+    if how == "flow4d":
+        from voxfield.io._flow4d import read_flow4d
+
+        return read_flow4d(source.path, source.limits, field)
+    raise InputError(
+        f"io.convert reads {', '.join(SUFFIXES)}; the name ends in none of them", file=source.path
+    )
+
+
+def _labels(values: "NDArray[Any]", affine: "NDArray[Any]", file: Path) -> LabelMap:
+    import numpy as np
+
+    if values.ndim != 3 or (values.dtype.kind == "f" and not np.array_equal(values, np.rint(values))):
+        raise InputError("content is `labels`, and its values are not whole numbers in 3D", file=file)
+    return LabelMap(values.astype(np.int64), affine)
