@@ -1,0 +1,31 @@
+"""Anatomy from scans, with its topology intact.
+
+A network learns from masks in which only some slices need to be annotated (`train`) and segments whole
+scans on their own grid (`predict`). The result is then mended into trees without cavities, every bridge
+listed (`repair`), reduced to lines in millimetres with radii, branches and openings (`centerline`), and
+compared with a reference (`evaluate`). `annotate` draws the sparse masks of phantoms and demonstrations.
+"""
+
+from typing import TYPE_CHECKING
+
+from voxfield._lazy import lazy
+
+if TYPE_CHECKING:
+    from voxfield.segmentation._annotate import annotate as annotate
+    from voxfield.segmentation._centerline import centerline as centerline
+    from voxfield.segmentation._evaluate import evaluate as evaluate
+    from voxfield.segmentation._predict import predict as predict
+    from voxfield.segmentation._repair import repair as repair
+    from voxfield.segmentation._train import train as train
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "annotate": "_annotate",
+        "centerline": "_centerline",
+        "evaluate": "_evaluate",
+        "predict": "_predict",
+        "repair": "_repair",
+        "train": "_train",
+    },
+)

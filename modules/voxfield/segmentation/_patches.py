@@ -1,0 +1,99 @@
+"""Drawing training patches that favour annotated foreground."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from voxfield.segmentation import _augment
+from voxfield.segmentation._augment import UNANNOTATED
+
+_CENTRES = 20_000  # positions kept per class: enough to cover a tree, bounded for a CT
+
+
+@dataclass(frozen=True)
+class Volume:
+    """One scan on the model's grid.
+
+    image    (x, y, z)  float32, normalised
+    target   (x, y, z)  uint8 class index; 255 where nobody annotated
+    centres  per class present, background first if there is any: (n, 3) voxel indices
+    """
+
+    image: Tensor
+    target: Tensor
+    centres: tuple[Tensor, ...]
+    has_background: bool
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held, in bytes."""
+        return int(self.image.nbytes + self.target.nbytes + sum(c.nbytes for c in self.centres))
+
+
+def volume(image: Tensor, target: Tensor) -> Volume:
+    """Gather the positions that patches may be centred on."""
+    centres = []
+    classes = [int(c) for c in target.unique() if c != UNANNOTATED]
+    for value in classes:
+        where = torch.nonzero(target == value).to(torch.int32)
+        stride = max(1, len(where) // _CENTRES)
+        centres.append(where[::stride])
+    return Volume(image, target, tuple(centres), bool(classes) and classes[0] == 0)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How patches are drawn and varied.
+
+    shape            (3,) voxels of a patch
+    foreground       probability that a patch is centred on a foreground voxel
+    elastic          probability of an elastic deformation
+    elastic_sd       voxels, of the control displacements
+    elastic_spacing  voxels between control points
+    flip             mirror each axis with probability 1/2
+    intensity        vary intensities
+    """
+
+    shape: tuple[int, int, int]
+    foreground: float = 0.67
+    elastic: float = 0.5
+    elastic_sd: float = 2.0
+    elastic_spacing: float = 16.0
+    flip: bool = True
+    intensity: bool = True
+
+
+def draw(source: Volume, recipe: Recipe, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """One patch: image (x, y, z) float32 and target (x, y, z) uint8."""
+    start = _start(source, recipe, generator)
+    chance = torch.rand(4, generator=generator).tolist()
+    flips = [recipe.flip and c < 0.5 for c in chance[:3]]
+    where = _augment.positions(start, recipe.shape, flips)
+    if chance[3] < recipe.elastic:
+        where = where + _augment.elastic(recipe.shape, recipe.elastic_spacing, recipe.elastic_sd, generator)
+    image = _augment.read_image(source.image, where)
+    target = _augment.read_labels(source.target, where)
+    if recipe.intensity:
+        image = _augment.vary_intensity(image, generator)
+    return image, target
+
+
+def _start(source: Volume, recipe: Recipe, generator: torch.Generator) -> list[int]:
+    """First voxel of a patch: a chosen voxel lies anywhere in its middle half, clipped to the volume."""
+    chance = torch.rand(6, generator=generator).tolist()
+    foreground = source.centres[1:] if source.has_background else source.centres
+    wanted: Sequence[Tensor] = source.centres
+    if foreground and chance[0] < recipe.foreground:
+        wanted = foreground
+    elif source.has_background:
+        wanted = source.centres[:1]
+    pool = wanted[min(int(chance[1] * len(wanted)), len(wanted) - 1)]
+    centre = pool[min(int(chance[2] * len(pool)), len(pool) - 1)].tolist()
+    start = []
+    for axis, (size, length) in enumerate(zip(recipe.shape, source.target.shape, strict=True)):
+        offset = int(size * (0.25 + 0.5 * chance[3 + axis]))
+        low, high = min(0, (length - size) // 2), max(length - size, (length - size) // 2)
+        start.append(min(max(centre[axis] - offset, low), high))
+    return start

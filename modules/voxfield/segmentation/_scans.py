@@ -1,0 +1,124 @@
+"""The scans of a cohort as a training run sees them: paired, and brought to the model's grid one by one."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from voxfield.artifacts import Cohort, Image, LabelMap, check_pair
+from voxfield.errors import InputError
+from voxfield.segmentation import _patches, _preprocess
+from voxfield.segmentation._augment import UNANNOTATED
+from voxfield.segmentation._plan import Plan
+
+TRAINING, VALIDATION = "train", "val"
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One row of a cohort with its image and its mask.
+
+    sparse       whether the row says that only a part of the mask was annotated
+    unannotated  value of voxels that nobody looked at; None where all were looked at
+    """
+
+    subject: str
+    patient: str
+    image: Image
+    mask: LabelMap
+    sparse: bool
+    unannotated: int | None
+
+
+def split(cohort: Cohort, images: Sequence[Image], masks: Sequence[LabelMap]) -> dict[str, list[Scan]]:
+    """Scans to train on and to validate on, by the column `split`; without it all are trained on.
+
+    Rows of any other split are left alone: their files are not read.
+    """
+    if not len(cohort) == len(images) == len(masks):
+        raise InputError(
+            f"the cohort has {len(cohort)} rows, but {len(images)} images and {len(masks)} masks are given; "
+            "expected one of each for every row, in the order of the rows",
+            file=cohort.file,
+        )
+    parts: dict[str, list[Scan]] = {TRAINING: [], VALIDATION: []}
+    for row, patient, image, mask in zip(cohort.rows(), cohort.patients, images, masks, strict=True):
+        part = row.get("split") or TRAINING
+        if part in parts:
+            check_pair(image, mask)
+            value = mask.unannotated if row.get("unannotated") is None else int(row["unannotated"])
+            sparse = row.get("annotation") == "sparse"
+            parts[part].append(Scan(str(row["subject"]), patient, image, mask, sparse, value))
+    if not parts[TRAINING]:
+        raise InputError("no row has the split 'train'; expected at least one to train on", file=cohort.file)
+    shared = {s.patient for s in parts[TRAINING]} & {s.patient for s in parts[VALIDATION]}
+    if shared:
+        raise InputError(
+            f"patient {min(shared)!r} is in the splits 'train' and 'val': a leak; "
+            "a patient stays within one split",
+            file=cohort.file,
+        )
+    return parts
+
+
+def voxels(image: Image) -> NDArray[np.float32]:
+    """The intensities (x, y, z) of a scan, as float32; raises InputError where they can not be trained on."""
+    data = image.data
+    if data.ndim != 3:
+        raise InputError(
+            f"has {data.ndim} dimensions, {data.shape}; expected a volume (x, y, z)", file=image.file
+        )
+    if not np.isfinite(data).all():
+        raise InputError("holds NaN or infinite voxels; expected finite intensities", file=image.file)
+    return data.astype(np.float32, copy=False)
+
+
+class Scans:
+    """Scans on the model's grid, prepared when they are asked for and kept while memory allows.
+
+    limit_mb  memory that prepared scans may take; at least one is kept
+    """
+
+    def __init__(self, scans: Sequence[Scan], plan: Plan, limit_mb: int) -> None:
+        self._scans, self._plan = scans, plan
+        self._limit = limit_mb * 1_000_000
+        self._kept: OrderedDict[int, _patches.Volume] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Number of scans."""
+        return len(self._scans)
+
+    def __getitem__(self, index: int) -> _patches.Volume:
+        """Scan number `index`, prepared."""
+        if index in self._kept:
+            self._kept.move_to_end(index)
+            return self._kept[index]
+        volume = prepare(self._scans[index], self._plan)
+        held = sum(v.nbytes for v in self._kept.values()) + volume.nbytes
+        while self._kept and held > self._limit:
+            held -= self._kept.popitem(last=False)[1].nbytes
+        self._kept[index] = volume
+        return volume
+
+
+def prepare(scan: Scan, plan: Plan) -> _patches.Volume:
+    """Reorient, resample and normalise one scan; its labels become class indices, 255 where nobody looked."""
+    frame = _preprocess.frame(scan.image.shape, scan.image.affine, plan.spacing_mm)
+    image = frame.to_model(torch.from_numpy(plan.normalisation.apply(voxels(scan.image))))
+    target = frame.labels_to_model(torch.from_numpy(class_indices(scan, plan)))
+    scan.image.release()
+    scan.mask.release()
+    return _patches.volume(image, target)
+
+
+def class_indices(scan: Scan, plan: Plan) -> NDArray[np.uint8]:
+    """Class index of every voxel (x, y, z); a label that the model does not know counts as unannotated."""
+    data = scan.mask.data
+    result = np.full(data.shape, UNANNOTATED, dtype=np.uint8)
+    for index, value in enumerate((0, *plan.labels)):
+        if value != scan.unannotated:
+            result[data == value] = index
+    return result

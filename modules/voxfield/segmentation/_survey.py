@@ -1,0 +1,166 @@
+"""What the training scans hold, and the plan that follows from it. Reads every scan once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, Literal
+
+import numpy as np
+
+from voxfield.context import Context
+from voxfield.errors import InputError
+from voxfield.segmentation import _preprocess
+from voxfield.segmentation._augment import UNANNOTATED
+from voxfield.segmentation._plan import PERCENTILES, Plan, Ranges
+from voxfield.segmentation._preprocess import Normalisation
+from voxfield.segmentation._scans import Scan, voxels
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What one scan holds.
+
+    spacing, shape  (3,) mm and voxels along R, A, S
+    labels          label value -> voxels, in ascending order, without background and unannotated voxels
+    annotated       voxels that somebody looked at
+    voxels          all of them
+    moments         mean and standard deviation of its intensities
+    percentiles     of its intensities, at `PERCENTILES`
+    """
+
+    spacing: tuple[float, ...]
+    shape: tuple[int, ...]
+    labels: dict[int, int]
+    annotated: int
+    voxels: int
+    moments: tuple[float, float]
+    percentiles: list[float]
+
+
+def survey(scan: Scan) -> Facts:
+    """Read a scan, refuse what can not be trained on, and let go of its voxels."""
+    data, labels = voxels(scan.image), _counts(scan)
+    frame = _preprocess.frame(data.shape, scan.image.affine)
+    unannotated = 0 if scan.unannotated is None else labels.pop(scan.unannotated, 0)
+    if scan.sparse and not unannotated:
+        raise InputError(
+            f"subject {scan.subject} is annotated sparsely, but no voxel of its mask has the unannotated "
+            f"value {scan.unannotated or UNANNOTATED}: zeros would train as background; write that value "
+            "where nobody looked, or call the annotation dense",
+            file=scan.mask.file,
+        )
+    annotated = sum(labels.values())
+    labels.pop(0, None)
+    if min(labels, default=1) < 0:
+        raise InputError(f"holds the label {min(labels)}; expected labels from 0 up", file=scan.mask.file)
+    facts = Facts(
+        spacing=frame.own_spacing,
+        shape=frame.own_shape,
+        labels=labels,
+        annotated=annotated,
+        voxels=data.size,
+        moments=_preprocess.moments(data),
+        percentiles=_preprocess.percentiles(data, PERCENTILES),
+    )
+    scan.image.release()
+    scan.mask.release()
+    return facts
+
+
+def _counts(scan: Scan) -> dict[int, int]:
+    values, counts = np.unique(scan.mask.data, return_counts=True)
+    return {int(value): int(count) for value, count in zip(values, counts, strict=True)}
+
+
+def label_names(scans: Sequence[Scan], facts: Sequence[Facts]) -> dict[int, str]:
+    """Label value -> name, for the labels that occur; refuses masks that disagree and masks that are all
+    empty."""
+    present = sorted({value for fact in facts for value in fact.labels})
+    if not present:
+        raise InputError(
+            f"no foreground: {len(scans)} mask(s) to train on, none with an annotated label other than 0; "
+            "expected at least one",
+            file=scans[0].mask.file if len(scans) == 1 else None,
+        )
+    if len(present) > UNANNOTATED - 2:
+        raise InputError(
+            f"the masks hold {len(present)} labels; expected at most {UNANNOTATED - 2}: are they masks?"
+        )
+    names: dict[int, str] = {}
+    for scan in scans:
+        for value, name in scan.mask.labels.items():
+            if value in present and names.setdefault(value, name) != name:
+                raise InputError(
+                    f"calls label {value} {name!r}, another mask {names[value]!r}; expected one name a label",
+                    file=scan.mask.file,
+                )
+    return {value: names.get(value, f"label-{value}") for value in present}
+
+
+def report(scans: Sequence[Scan], facts: Sequence[Facts], ctx: Context) -> None:
+    """Findings about single scans that are odd, and how much was annotated in all."""
+    for scan, fact in zip(scans, facts, strict=True):
+        if not fact.labels:
+            message = "no foreground: the label map is empty"
+            ctx.finding("empty-mask", "warning", message, file=scan.mask.file or scan.subject)
+        if fact.moments[1] == 0:
+            message = "its intensities are constant: nothing can be learned from it"
+            ctx.finding("constant-image", "warning", message, file=scan.image.file or scan.subject)
+    annotated, total = sum(f.annotated for f in facts), sum(f.voxels for f in facts)
+    if annotated < total:
+        share = annotated / total
+        message = f"{annotated} of {total} voxels of {len(scans)} scans are annotated ({share:.1%})"
+        ctx.finding("sparse-annotation", "info", message, value=share)
+
+
+def make_plan(
+    facts: Sequence[Facts],
+    labels: dict[int, str],
+    *,
+    architecture: str,
+    arguments: dict[str, Any],
+    patch: tuple[int, int, int],
+    spacing_mm: tuple[float, float, float] | None,
+    normalisation: Literal["volume", "cohort"],
+) -> Plan:
+    """The plan for scans like these; `spacing_mm` None takes the median along each axis."""
+    spacings, shapes = [f.spacing for f in facts], [f.shape for f in facts]
+    common = spacing_mm or (
+        median(s[0] for s in spacings), median(s[1] for s in spacings), median(s[2] for s in spacings)
+    )  # fmt: skip
+    norm = _normalisation(facts, normalisation)
+    terms = [norm.terms(fact.moments) for fact in facts]
+    seen = [
+        tuple((p - centre) / scale for p in fact.percentiles)
+        for fact, (centre, scale) in zip(facts, terms, strict=True)
+    ]
+    ranges = Ranges(spacing_mm=_ends(spacings), shape=_ends(shapes), percentiles=_ends(seen))
+    return Plan(architecture, {**arguments, "classes": len(labels) + 1}, patch, common, norm, labels, ranges)
+
+
+def _normalisation(facts: Sequence[Facts], mode: str) -> Normalisation:
+    if mode == "volume":
+        return Normalisation()
+    means, sds = (np.array([fact.moments[k] for fact in facts]) for k in (0, 1))
+    return Normalisation(
+        mode, float(means.mean()), float(np.sqrt((sds**2 + (means - means.mean()) ** 2).mean()))
+    )
+
+
+def _ends(rows: Sequence[tuple[Any, ...]]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    columns = list(zip(*rows, strict=True))
+    return tuple(min(c) for c in columns), tuple(max(c) for c in columns)
+
+
+def account(scans: Sequence[Scan], facts: Sequence[Facts]) -> dict[str, Any]:
+    """What was trained on, in numbers."""
+    return {
+        "scans": len(scans),
+        "patients": len({scan.patient for scan in scans}),
+        "voxels": sum(fact.voxels for fact in facts),
+        "annotated": sum(fact.annotated for fact in facts),
+        "labels": {
+            str(value): sum(fact.labels.get(value, 0) for fact in facts)
+            for value in sorted({value for fact in facts for value in fact.labels})
+        },
+    }

@@ -1,0 +1,163 @@
+"""The stage `segmentation.train`: a 3D U-Net from densely or sparsely annotated scans.
+
+Sparse annotation follows Cicek et al., "3D U-Net", MICCAI 2016 (arXiv 1606.06650): voxels that nobody
+looked at have weight 0, and elastic deformation makes few annotated slices go far. Different from it: Dice
+is added to the cross entropy (its sums are weighted too), and patches are drawn around annotated foreground.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+from annotated_types import Ge, Gt, Le, Len
+
+from voxfield.artifacts import Cohort, Image, LabelMap, Metrics, Model
+from voxfield.errors import SettingsError
+from voxfield.stage import Context, Resources, stage
+
+if TYPE_CHECKING:
+    from voxfield.segmentation._training import History
+
+Side = Annotated[int, Ge(8), Le(512)]
+Width = Annotated[int, Ge(1), Le(1024)]
+Millimetres = Annotated[float, Gt(0)]
+Share = Annotated[float, Ge(0), Le(1)]
+
+
+class Training(NamedTuple):
+    """What `segmentation.train` makes."""
+
+    model: Model
+    metrics: Metrics
+
+
+@stage(resources=Resources(gpu=1, mem_mb=8000, runtime=240, threads=2), version=1)
+def train(
+    cohort: Cohort,
+    images: Sequence[Image],
+    masks: Sequence[LabelMap],
+    *,
+    steps: Annotated[int, Ge(1), Le(10_000_000)] = 1000,
+    batch: Annotated[int, Ge(1), Le(256)] = 2,
+    patch: tuple[Side, Side, Side] = (32, 32, 32),
+    architecture: Literal["unet", "dynunet"] = "unet",
+    channels: Annotated[tuple[Width, ...], Len(2, 8)] = (8, 16, 32, 64),
+    residual_units: Annotated[int, Ge(0), Le(4)] = 0,
+    learning_rate: Annotated[float, Gt(0), Le(1)] = 0.005,
+    spacing_mm: tuple[Millimetres, Millimetres, Millimetres] | None = None,
+    normalisation: Literal["volume", "cohort"] = "volume",
+    foreground_share: Share = 0.67,
+    elastic_share: Share = 0.5,
+    elastic_sd_voxels: Annotated[float, Ge(0), Le(20)] = 2.0,
+    elastic_spacing_voxels: Annotated[float, Ge(2), Le(256)] = 16.0,
+    flip: bool = True,
+    vary_intensity: bool = True,
+    validations: Annotated[int, Ge(1), Le(100)] = 4,
+    checkpoint_every: Annotated[int, Ge(1)] = 100,
+    cache_mb: Annotated[int, Ge(0)] = 4000,
+    licence: str = "unknown",
+    ctx: Context = Context(),
+) -> Training:
+    """Train a network to segment scans like those of a cohort.
+
+    cohort   one row a scan. Columns that matter: `split` (rows "train" are trained on, rows "val" measured
+             on, others left alone; without the column all are trained on), `patient`, `annotation`
+             ("dense" or "sparse") and `unannotated` (the value of voxels that nobody looked at, 255 by
+             convention)
+    images   (x, y, z) of row i, any intensity unit
+    masks    (x, y, z) labels of row i on the same grid; 0 is background
+    model    weights and all that `segmentation.predict` needs: spacing, orientation, normalisation, labels,
+             ranges seen
+    metrics  losses in bins of steps; Dice of the validation scans on annotated voxels of the model's grid,
+             mean over patients; what was trained on
+
+    Settings
+    steps: updates of the weights
+    batch: patches of an update
+    patch: voxels of a patch along R, A, S; multiples of what the network halves
+    architecture: "unet" (MONAI's, with one full-resolution level) or "dynunet" (nnU-Net's, slower)
+    channels: features of each level, finest first
+    residual_units: convolutions of a residual block of "unet"; 0 for plain blocks
+    learning_rate: highest rate of AdamW; polynomial decay to 0
+    spacing_mm: of the model's grid along R, A, S, mm; the median of the training scans by default
+    normalisation: "volume" by each scan's own moments (MR), "cohort" by those of all (CT)
+    foreground_share: share of patches centred on annotated foreground
+    elastic_share: share of patches that are deformed (cubic B-splines on a coarse grid)
+    elastic_sd_voxels: standard deviation of control displacements, voxels; lowered where folds could arise
+    elastic_spacing_voxels: distance of control points, voxels
+    flip: mirror patches along each axis; off where left and right mean different labels
+    vary_intensity: random bias field, gamma, contrast and noise
+    validations: how often validation scans are measured, evenly spread, the last time at the end
+    checkpoint_every: steps between checkpoints
+    cache_mb: memory for prepared scans, MB; others are prepared anew when they are drawn
+    licence: of the training data; written into the model
+
+    Raises InputError for images and masks on different grids, a sparse mask without unannotated voxels,
+    masks that are all empty, a patient in two splits. The weights are those of the last step: no choice is
+    made on the validation scans. A training that was killed goes on from its last checkpoint and ends with
+    the same bytes.
+    """
+    from voxfield.segmentation import _scans, _survey, _training
+    from voxfield.segmentation._patches import Recipe
+    from voxfield.segmentation._plan import FAMILY
+    from voxfield.segmentation._validation import validate
+    from voxfield.segmentation.networks import build, multiple
+
+    arguments: dict[str, Any] = {"in_channels": 1, "channels": list(channels)}
+    if architecture == "unet":
+        arguments["units"] = residual_units
+    side = multiple(architecture, arguments)
+    if any(n % side for n in patch):
+        raise SettingsError(
+            f"patch is {patch}; with {len(channels)} levels its sides must be multiples of {side}"
+        )
+    parts = _scans.split(cohort, images, masks)
+    scans, held_out = parts[_scans.TRAINING], parts[_scans.VALIDATION]
+    facts = [_survey.survey(scan) for scan in ctx.progress(scans, desc="survey")]
+    _survey.report(scans, facts, ctx)
+    plan = _survey.make_plan(
+        facts, _survey.label_names(scans, facts), architecture=architecture, arguments=arguments,
+        patch=patch, spacing_mm=spacing_mm, normalisation=normalisation,
+    )  # fmt: skip
+    device = ctx.torch_device()
+    network = build(architecture, plan.arguments, seed=ctx.seed)
+    history = _training.fit(
+        network,
+        _scans.Scans(scans, plan, cache_mb),
+        Recipe(
+            patch,
+            foreground_share,
+            elastic_share,
+            elastic_sd_voxels,
+            elastic_spacing_voxels,
+            flip,
+            vary_intensity,
+        ),
+        _training.Schedule(
+            steps,
+            batch,
+            learning_rate,
+            checkpoint_every,
+            tuple(-(-steps * k // validations) for k in range(1, validations + 1)),
+        ),
+        seed=ctx.seed,
+        device=device,
+        workspace=ctx.workspace,
+        validate=partial(validate, scans=held_out, plan=plan, device=device) if held_out else None,
+        progress=partial(ctx.progress, desc="train"),
+    )
+    account = {**_survey.account(scans, facts), "steps": steps, "seed": ctx.seed}
+    model = Model(
+        network.state_dict(), {**plan.as_config(), "training": account},
+        family=FAMILY, architecture=architecture, licence=licence,
+    )  # fmt: skip
+    return Training(model, Metrics({**account, "spacing_mm": list(plan.spacing_mm), **_curves(history)}))
+
+
+def _curves(history: "History", bins: int = 100) -> dict[str, Any]:
+    """Mean loss over at most 100 stretches of steps, each named by its last step; all validations."""
+    losses = history.losses
+    ends = sorted({-(-len(losses) * k // bins) for k in range(1, bins + 1)})
+    means = [sum(losses[a:b]) / (b - a) for a, b in zip([0, *ends], ends, strict=False)]
+    curve = {"step": ends, "loss": means}
+    return {"loss": means[-1], "loss_curve": curve, "validation": history.validations}

@@ -1,0 +1,70 @@
+"""Network architectures by name.
+
+A model file holds an architecture's name and its arguments as JSON, never code. Each architecture is a
+module here with two functions: `build(arguments)` checks the arguments, as they may come from a file, and
+makes the network, (b, in_channels, x, y, z) -> logits (b, classes, x, y, z); `multiple(arguments)` says
+what the sides of a patch must be a multiple of.
+"""
+
+from collections.abc import Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from voxfield.errors import InputError
+from voxfield.segmentation.networks import _dynunet, _unet
+
+if TYPE_CHECKING:
+    import torch
+
+ARCHITECTURES: dict[str, ModuleType] = {"dynunet": _dynunet, "unet": _unet}
+
+
+def _module(name: str) -> ModuleType:
+    if name not in ARCHITECTURES:
+        raise InputError(f"architecture {name!r} is unknown; known: {', '.join(ARCHITECTURES)}")
+    return ARCHITECTURES[name]
+
+
+def build(name: str, arguments: Mapping[str, Any], *, seed: int = 0) -> "torch.nn.Module":
+    """Make a network with weights drawn from `seed`; torch's global random state is left as it was.
+
+    Raises InputError for an unknown name or arguments that do not fit.
+    """
+    import torch
+
+    module = _module(name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network: torch.nn.Module = module.build(arguments)
+    return network
+
+
+def restore(
+    name: str, arguments: Mapping[str, Any], weights: "Mapping[str, torch.Tensor]"
+) -> "torch.nn.Module":
+    """Make a network with given weights, ready for inference.
+
+    The skeleton is made without memory first: a file that claims a huge network allocates nothing before
+    its weights
+    are found to fit. Raises InputError when they do not.
+    """
+    import torch
+
+    with torch.device("meta"):
+        network: torch.nn.Module = _module(name).build(arguments)
+    expected = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+    found = {key: tuple(tensor.shape) for key, tensor in weights.items()}
+    if expected != found:
+        odd = min(key for key in {**expected, **found} if expected.get(key) != found.get(key))
+        raise InputError(
+            f"weights do not fit the architecture {name}: {odd} has shape {found.get(odd)}, "
+            f"expected {expected.get(odd)}"
+        )
+    network.load_state_dict(dict(weights), assign=True)
+    return network.eval().requires_grad_(False)
+
+
+def multiple(name: str, arguments: Mapping[str, Any]) -> int:
+    """What the sides of a patch must be a multiple of, voxels."""
+    result: int = _module(name).multiple(arguments)
+    return result
