@@ -1,7 +1,7 @@
 """Flows whose pressure is known in closed form, and lumens of voxels to sample them in.
 
-Every flow is a function of points (n, 3) in metres that returns velocity (n, 3) in m/s and pressure (n,) in Pa, up to
-a constant. Density and viscosity are those of the `Fluid` given.
+Every flow is a function of points (n, 3) in metres that returns velocity (n, 3) in m/s and pressure (n,) in
+Pa, up to a constant. Density and viscosity are those of the `Fluid` given.
 """
 
 from collections.abc import Callable
@@ -99,11 +99,10 @@ def ethier_steinman(fluid: Fluid, time: float) -> Flow:
         x = 2 * points - 1
         e = [np.exp(a * x[:, i]) for i in range(3)]
         pairs = [(0, 1, 2), (1, 2, 0), (2, 0, 1)]
-        # The unit cube is half the classical one: u stays, lengths halve, so viscosity acts 4 times as fast in x.
+        # The unit cube is half the classical one: lengths and times halve, so viscosity acts twice as fast.
         u = np.stack(
             [
-                -a
-                * (e[i] * np.sin(a * x[:, j] + d * x[:, k]) + e[k] * np.cos(a * x[:, i] + d * x[:, j]))
+                -a * (e[i] * np.sin(a * x[:, j] + d * x[:, k]) + e[k] * np.cos(a * x[:, i] + d * x[:, j]))
                 for i, j, k in pairs
             ],
             axis=1,
@@ -122,7 +121,7 @@ def ethier_steinman(fluid: Fluid, time: float) -> Flow:
 def poiseuille(
     radius: float, mean_speed: float, axis: Floats, centre: Floats, fluid: Fluid
 ) -> tuple[Flow, Callable[[Floats], Floats]]:
-    """Laminar flow in a straight tube of any direction: the flow, and the distance of points from its axis."""
+    """Laminar flow in a straight tube of any direction: the flow, and how far points lie from its axis."""
     direction = axis / np.linalg.norm(axis)
 
     def distance(points: Floats) -> Floats:
@@ -139,14 +138,16 @@ def poiseuille(
 
 
 class Wedge:
-    """Jeffery-Hamel flow between two inclined walls: exact steady Navier-Stokes with no slip, convergent or divergent.
+    """Jeffery-Hamel flow between two inclined walls: exact steady Navier-Stokes with no slip.
 
     half_angle  radians
     reynolds    mean speed times throat width over kinematic viscosity; negative for flow towards the apex
     throat      metres across at the inner radius; the outer radius is twice the inner one
     """
 
-    def __init__(self, half_angle: float, reynolds: float, throat: float, fluid: Fluid, tilt: float = 0.3) -> None:
+    def __init__(
+        self, half_angle: float, reynolds: float, throat: float, fluid: Fluid, tilt: float = 0.3
+    ) -> None:
         self.half_angle, self.tilt, self.fluid = half_angle, tilt, fluid
         self.inner = throat / (2 * half_angle)
         nu = fluid.viscosity / fluid.density
@@ -172,7 +173,9 @@ class Wedge:
             raise RuntimeError(message)
         self.profile, self.constant, self.nu = found.sol, float(found.p[0]), nu
 
-    def lumen(self, across: int, layers: int = 6) -> tuple[NDArray[np.bool_], Floats, tuple[float, float, float]]:
+    def lumen(
+        self, across: int, layers: int = 6
+    ) -> tuple[NDArray[np.bool_], Floats, tuple[float, float, float]]:
         """Voxels inside: mask, centres and spacing, `across` voxels over the throat."""
         step = 2 * self.half_angle * self.inner / across
         outer = 2 * self.inner
@@ -183,14 +186,18 @@ class Wedge:
         return mask, points, (step,) * 3
 
     def _polar(self, points: Floats) -> tuple[Floats, Floats]:
-        return np.hypot(points[..., 0], points[..., 1]), np.arctan2(points[..., 1], points[..., 0]) - self.tilt
+        return np.hypot(points[..., 0], points[..., 1]), np.arctan2(
+            points[..., 1], points[..., 0]
+        ) - self.tilt
 
     def __call__(self, points: Floats) -> tuple[Floats, Floats]:
         """Velocity and pressure at points (n, 3)."""
         radius, angle = self._polar(points)
         flow = self.profile(angle)[0]
         speed = flow / radius
-        u = np.stack([speed * np.cos(angle + self.tilt), speed * np.sin(angle + self.tilt), 0 * speed], axis=1)
+        u = np.stack(
+            [speed * np.cos(angle + self.tilt), speed * np.sin(angle + self.tilt), 0 * speed], axis=1
+        )
         return u, self.fluid.density * (4 * self.nu * flow - self.constant) / (2 * radius**2)
 
 

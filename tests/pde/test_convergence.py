@@ -1,9 +1,10 @@
-"""Flows with known pressure, sampled in a bent tube of voxels: the error falls with the square of the voxel."""
+"""Flows of known pressure in a bent tube of voxels: the error falls with the square of the voxel."""
 
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+
 from pde.exact import (
     BLOOD,
     Flow,
@@ -15,7 +16,6 @@ from pde.exact import (
     sink_flow,
     stagnation_flow,
 )
-
 from voxfield.pde import EllipticSolver, Fluid, VoxelDomain, momentum_force
 from voxfield.pde._momentum import time_derivative
 

@@ -3,8 +3,8 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pde.exact import bent_tube
 
+from pde.exact import bent_tube
 from voxfield.pde import LocalFit, VoxelDomain
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from pde.exact import BLOOD, Tube
 
+from pde.exact import BLOOD, Tube
 from voxfield.pde import Lumen, VoxelDomain, relative_pressure
 from voxfield.pde._relative import faces_within
 from voxfield.pde._work_energy import opening_pressures, virtual_fields

@@ -1,8 +1,9 @@
-"""Partial differential equations on voxels: pressure from velocity, on small parts that other problems can use.
+"""Partial differential equations on voxels; so far, pressure from velocity.
 
-`VoxelDomain` is a mask as a finite-volume domain, `EllipticSolver` solves symmetric elliptic systems on it, `LocalFit`
-differentiates samples up to the wall, `momentum_force` is the right side of the pressure equation, `relative_pressure`
-puts them together for one lumen. The stage `pressure` carries samples through all of it.
+`VoxelDomain` is a mask as a finite-volume domain, `EllipticSolver` solves symmetric elliptic systems on it,
+`LocalFit` differentiates samples up to the wall, `momentum_force` is the right side of the pressure
+equation, `relative_pressure` puts them together for one lumen. The stage `pressure` carries samples through
+all of it.
 """
 
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from voxfield.pde._derivatives import LocalFit as LocalFit
     from voxfield.pde._domain import VoxelDomain as VoxelDomain
     from voxfield.pde._elliptic import EllipticSolver as EllipticSolver
+    from voxfield.pde._evaluate import evaluate as evaluate
     from voxfield.pde._momentum import Fluid as Fluid
     from voxfield.pde._momentum import momentum_force as momentum_force
     from voxfield.pde._pressure import pressure as pressure
@@ -27,6 +29,7 @@ __getattr__, __dir__, __all__ = lazy(
         "LocalFit": "_derivatives",
         "Lumen": "_relative",
         "VoxelDomain": "_domain",
+        "evaluate": "_evaluate",
         "momentum_force": "_momentum",
         "pressure": "_pressure",
         "relative_pressure": "_relative",

@@ -1,14 +1,16 @@
 """Derivatives of voxel samples inside a lumen by local quadratic fits.
 
-Around every voxel a quadratic polynomial is fitted to the values at those of 33 neighbours (integer offsets of length at
-most 2) that lie inside the lumen, by weighted least squares; its coefficients are the derivatives. This is the idea of
-Savitzky and Golay (Analytical Chemistry 36, 1964) on a mask: no value outside the lumen is ever used, so derivatives at
-the wall are one-sided, and a quadratic field -- Poiseuille flow, whatever the tilt of the tube -- is differentiated
-without error up to the wall, wherever the wall passes between the voxels. Gradients are second order accurate, the
-Laplacian second order inside and first order at the wall.
+Around every voxel a quadratic polynomial is fitted to the values at those of 33 neighbours (integer offsets
+of length at most 2) that lie inside the lumen, by weighted least squares; its coefficients are the
+derivatives. This is the idea of Savitzky and Golay (Analytical Chemistry 36, 1964) on a mask: no value
+outside the lumen is ever used, so derivatives at the wall are one-sided, and a quadratic field --
+Poiseuille flow, whatever the tilt of the tube -- is differentiated without error up to the wall, wherever
+the wall passes between the voxels. Gradients are second order accurate, the Laplacian second order inside
+and first order at the wall.
 
-Where a voxel has too few neighbours for a quadratic (the outermost voxels of a staircase, thin sheets) it borrows the second
-derivatives that its neighbours could determine, by a weak prior on them; a branch one voxel wide falls back to a linear fit.
+Where a voxel has too few neighbours for a quadratic (the outermost voxels of a staircase, thin sheets) it
+borrows the second derivatives that its neighbours could determine, by a weak prior on them; a branch one
+voxel wide falls back to a linear fit.
 """
 
 from __future__ import annotations
@@ -100,10 +102,9 @@ def _stencil() -> tuple[Ints, Floats, Floats]:
 
 
 def _inverse_normals(inside: Mask) -> tuple[Floats, Ints]:
-    """Inverse normal matrices (m, 10, 10) of the m distinct neighbourhoods, and which one each unknown has (n,)."""
+    """Inverse normal matrices (m, 10, 10) of the m distinct neighbourhoods; which one each voxel has (n,)."""
     _, _, outer = _stencil()
     keys = inside @ (1 << np.arange(inside.shape[1], dtype=np.int64))
     _, first, pattern = np.unique(keys, return_index=True, return_inverse=True)
     normal = (inside[first].astype(float) @ outer).reshape(-1, 10, 10)
-    inverse = np.linalg.inv(normal + np.diag(PRIOR))
-    return inverse, pattern
+    return np.asarray(np.linalg.inv(normal + np.diag(PRIOR)), dtype=np.float64), pattern

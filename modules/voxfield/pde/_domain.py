@@ -1,7 +1,8 @@
 """The voxels of a lumen as a finite-volume domain.
 
-Unknowns live at the centres of the active voxels, in C order of the mask; fluxes live on the interior faces, the faces
-between two active voxels. Leaving out all other faces *is* the natural (Neumann) condition, so nothing here knows walls.
+Unknowns live at the centres of the active voxels, in C order of the mask; fluxes live on the interior
+faces, the faces between two active voxels. Leaving out all other faces *is* the natural (Neumann)
+condition, so nothing here knows walls.
 
 Lengths are metres; `spacing` may differ along the three voxel axes.
 """
@@ -58,7 +59,8 @@ class VoxelDomain:
 
     def neighbour(self, offset: tuple[int, int, int]) -> Ints:
         """Number of the unknown at `offset` voxels from each unknown (n,); n where that voxel is outside."""
-        return self._padded_index[tuple((self.cells + _PAD + offset).T)]
+        x, y, z = (self.cells + _PAD + offset).T
+        return np.asarray(self._padded_index[x, y, z])
 
     @cached_property
     def faces(self) -> tuple[tuple[Ints, Ints], ...]:
@@ -87,7 +89,7 @@ class VoxelDomain:
 
     @cached_property
     def divergence(self) -> sparse.csr_array:
-        """Transposed gradient (n, f): minus the discrete divergence with zero flux through all other faces."""
+        """Transposed gradient (n, f): minus the discrete divergence, with no flux through all other faces."""
         return sparse.csr_array(self.gradient.T)
 
     @cached_property
@@ -97,7 +99,7 @@ class VoxelDomain:
 
     @cached_property
     def stiffness(self) -> sparse.csr_array:
-        """Gram matrix of the gradient (n, n), per square metre: the weak Laplacian per voxel volume, positive semidefinite."""
+        """Gram matrix of the gradient (n, n), per square metre: the weak Laplacian over the voxel volume."""
         return sparse.csr_array(self.divergence @ self.gradient)
 
     @cached_property
@@ -127,7 +129,7 @@ def _differences(lower: Ints, upper: Ints, size: int) -> sparse.csr_array:
 
 
 def components(matrix: sparse.csr_array) -> Ints:
-    """Number of the connected component of each row of a symmetric matrix (n,), the largest component first."""
+    """Number of the connected component of each row (n,) of a symmetric matrix, the largest first."""
     count, labels = sparse.csgraph.connected_components(matrix, directed=False)
     order = np.argsort(-np.bincount(labels, minlength=count), kind="stable")
     rank = np.empty(count, dtype=np.intp)

@@ -1,14 +1,14 @@
-"""Sparse symmetric elliptic systems on voxels: conjugate gradients with a coarse space, set up once for many right sides.
+"""Elliptic systems on voxels: conjugate gradients with a coarse space, set up once for many right sides.
 
-The systems are A x = f with A symmetric positive semidefinite and, on every connected component of its graph, either
-definite (a Dirichlet value somewhere) or with the constants as kernel (Neumann everywhere). In the second case f must sum
-to zero over the component, and x is the solution of zero mean.
+The systems are A x = f with A symmetric positive semidefinite and, on every connected component of its
+graph, either definite (a Dirichlet value somewhere) or with the constants as kernel (Neumann everywhere).
+In the second case f must sum to zero over the component, and x is the solution of zero mean.
 
-The preconditioner is additive: Jacobi plus an exact solve on the space of functions that are constant on face-connected
-blocks of voxels (the coarse space of Nicolaides, SIAM J. Numer. Anal. 24, 1987). In a vessel -- long, thin, insulated --
-the slow modes run along the axis and the blocks carry them, so that iterations stay near 100 where those of Jacobi double
-with every refinement. Above `AMG_SIZE` unknowns pyamg's smoothed aggregation takes over. All right sides share the
-setup and one sparse product per iteration.
+The preconditioner is additive: Jacobi plus an exact solve on the space of functions that are constant on
+face-connected blocks of voxels (the coarse space of Nicolaides, SIAM J. Numer. Anal. 24, 1987). In a vessel
+-- long, thin, insulated -- the slow modes run along the axis and the blocks carry them, so that iterations
+stay near 100 where those of Jacobi double with every refinement. Above `AMG_SIZE` unknowns pyamg's smoothed
+aggregation takes over. All right sides share the setup and one sparse product per iteration.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class EllipticSolver:
 
     @cached_property
     def kernel(self) -> sparse.csr_array:
-        """Orthonormal columns (n, m) that A maps to zero: one constant per component without a Dirichlet value."""
+        """Orthonormal columns (n, m) mapped to zero: a constant per component without a Dirichlet value."""
         count = int(self.components.max(initial=-1)) + 1
         sums = np.zeros(count)
         np.maximum.at(sums, self.components, np.abs(self.matrix.sum(axis=1)))
@@ -113,7 +113,9 @@ class EllipticSolver:
             if not going.any():
                 return x, iteration
             q = self.matrix @ p
-            step = going * _ratio(rz, _dots(p, q))  # a finished column must rest: beyond round-off it would diverge
+            step = going * _ratio(
+                rz, _dots(p, q)
+            )  # a finished column must rest: beyond round-off it would diverge
             x += step * p
             r -= step * q
             z = self.precondition(r)
@@ -148,11 +150,15 @@ class EllipticSolver:
         while True:
             box = np.ravel_multi_index(tuple((low // side).T), tuple(low.max(axis=0) // side + 1))
             same = box[pairs.row] == box[pairs.col]
-            graph = sparse.csr_array((pairs.data[same], (pairs.row[same], pairs.col[same])), shape=pairs.shape)
+            graph = sparse.csr_array(
+                (pairs.data[same], (pairs.row[same], pairs.col[same])), shape=pairs.shape
+            )
             block = components(graph)
             count = int(block.max()) + 1
             if count <= COARSE_SIZE or side > low.max():
-                return sparse.csr_array((np.ones(len(low)), (np.arange(len(low)), block)), shape=(len(low), count))
+                return sparse.csr_array(
+                    (np.ones(len(low)), (np.arange(len(low)), block)), shape=(len(low), count)
+                )
             side = side * 5 // 4 + 1
 
     def _coarse_inverse(self, blocks: sparse.csr_array) -> Floats:

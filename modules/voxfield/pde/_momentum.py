@@ -1,14 +1,14 @@
-"""The right side of the pressure equation: b = -rho (du/dt + u . grad u) + mu lap u on the interior faces of a lumen.
+"""The right side of the pressure equation: b = -rho (du/dt + u . grad u) + mu lap u on interior faces.
 
-Only the component of b across each face is needed, and it has to equal the difference quotient of the pressure there.
-Hence, across a face normal to axis k, the term u_k du_k/dx_k is the difference of u_k^2 / 2 -- exact for what it stands
-for, and telescoping along the axis -- while the transverse terms and the Laplacian are the mean of those at the two voxels,
-from the local fits of `_derivatives`.
+Only the component of b across each face is needed, and it has to equal the difference quotient of the
+pressure there. Hence, across a face normal to axis k, the term u_k du_k/dx_k is the difference of u_k^2 / 2
+-- exact for what it stands for, and telescoping along the axis -- while the transverse terms and the
+Laplacian are the mean of those at the two voxels, from the local fits of `_derivatives`.
 
-Chosen among seven forms by the exact flows of tests/pde (`benchmarks/pressure.py` prints the comparison): the divergence
-form has 2 to 4 times the noise when the samples are not divergence-free to the last digit, the rotational form (gradient of
-u^2/2 plus u x curl u) has 2 to 3 times the error beside a wall with a thin boundary layer, and plain averages of
-u . grad u double the error of the drop through a narrowing.
+Chosen among seven forms by the exact flows of tests/pde (`benchmarks/pressure.py` prints the comparison):
+the divergence form has 2 to 4 times the noise when the samples are not divergence-free to the last digit,
+the rotational form (gradient of u^2/2 plus u x curl u) has 2 to 3 times the error beside a wall with a thin
+boundary layer, and plain averages of u . grad u double the error of the drop through a narrowing.
 """
 
 from __future__ import annotations
@@ -49,7 +49,12 @@ class Force:
 
 
 def momentum_force(
-    domain: VoxelDomain, velocity: Floats, fluid: Fluid, *, acceleration: Floats | None = None, fit: LocalFit | None = None
+    domain: VoxelDomain,
+    velocity: Floats,
+    fluid: Fluid,
+    *,
+    acceleration: Floats | None = None,
+    fit: LocalFit | None = None,
 ) -> Force:
     """The force that the pressure gradient balances.
 
@@ -78,11 +83,11 @@ def _across(
 
 
 def time_derivative(frames: Floats, step: float, *, periodic: bool) -> Floats:
-    """Central differences in time, one-sided of second order at the ends unless the frames are a closed cycle.
+    """Central differences in time; one-sided of second order at the ends, unless the frames are a cycle.
 
     frames   (t, ...)  at least 2
     step     seconds between frames
     """
     if periodic:
         return np.asarray((np.roll(frames, -1, axis=0) - np.roll(frames, 1, axis=0)) / (2 * step))
-    return np.asarray(np.gradient(frames, step, axis=0, edge_order=min(2, len(frames) - 1)))
+    return np.asarray(np.gradient(frames, step, axis=0, edge_order=2 if len(frames) > 2 else 1))

@@ -1,8 +1,8 @@
 """Openings of a lumen as planes of voxel faces: their mean pressure, the flux through them, their speed.
 
-An opening is cut obliquely, so its faces form a staircase. Each face counts by its area projected on the mean normal of
-the opening, which makes the weights of the staircase those of the plane. The pressure on a face is that of the voxel
-inside it, carried half a voxel outward by the force b = grad p.
+An opening is cut obliquely, so its faces form a staircase. Each face counts by its area projected on the
+mean normal of the opening, which makes the weights of the staircase those of the plane. The pressure on a
+face is that of the voxel inside it, carried half a voxel outward by the force b = grad p.
 """
 
 from __future__ import annotations

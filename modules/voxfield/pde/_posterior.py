@@ -1,8 +1,8 @@
 """Pressure of every velocity sample, each in the lumen that was drawn for it, and what they say together.
 
-Samples with the same lumen are solved as one block. Beside the samples stands the pressure of the mean velocity in the
-mean lumen (voxels that at least half of the samples hold): the momentum equation is quadratic, so the two differ by the
-bias that a single reconstruction would carry.
+Samples with the same lumen are solved as one block. Beside the samples stands the pressure of the mean
+velocity in the mean lumen (voxels that at least half of the samples hold): the momentum equation is
+quadratic, so the two differ by the bias that a single reconstruction would carry.
 """
 
 from __future__ import annotations
@@ -72,13 +72,13 @@ class PressurePosterior:
     held         (s, n)     voxels of each sample that have a pressure
     planes       (s, t, m)  Pa, NaN where a sample's lumen does not reach the opening
     work_energy  (s, t, m)  Pa by virtual work, NaN where the common lumen does not link the openings
-    mean_field              pressure of the mean velocity in the mean lumen; None where the reference misses it
+    mean_field              pressure of the mean velocity in the mean lumen; None if the reference misses it
     across                  voxels across the throat between the reference and each opening
     unreached               voxels that were drawn but hang on other components, mean over samples
     """
 
     labels: tuple[int, ...]
-    values: Floats
+    values: NDArray[np.float32]
     held: Mask
     planes: Floats
     work_energy: Floats
@@ -91,7 +91,7 @@ class PressurePosterior:
     @property
     def solved(self) -> Mask:
         """Samples (s,) whose lumen the reference opens into."""
-        return self.held.any(axis=1)
+        return np.asarray(self.held.any(axis=1))
 
 
 def pressure_posterior(velocities: Velocities, method: Method) -> PressurePosterior:
@@ -108,11 +108,17 @@ def pressure_posterior(velocities: Velocities, method: Method) -> PressurePoster
             continue
         here = lumen.domain.mask[velocities.mask]
         result = relative_pressure(
-            lumen, velocities.values[members][:, :, here], method.fluid, timing=method.timing, rtol=method.rtol
+            lumen,
+            velocities.values[members][:, :, here],
+            method.fluid,
+            timing=method.timing,
+            rtol=method.rtol,
         )
         solved.append((members, result))
         held[members] = here
-        values[np.ix_(members, range(frames), np.flatnonzero(here))] = _by_sample(result.values, frames)
+        values[np.array(members)[:, None], :, np.flatnonzero(here)] = np.swapaxes(
+            _by_sample(result.values, frames), 1, 2
+        )
         planes[members] = _by_sample(_plane_rows(result, labels), frames)
     mean_lumen, mean_field = _mean_field(velocities, method)
     return PressurePosterior(

@@ -1,11 +1,12 @@
 """Relative pressure in one lumen from velocity samples (weak pressure Poisson equation).
 
-For all q: integral(grad p . grad q) = integral(b . grad q), b = -rho (du/dt + u . grad u) + mu lap u. Discretely, with
-the difference quotient D across the interior faces: D'D p = D'b. Constants are in the kernel of D and the right side is in
-the range of D', so the system is compatible whatever the noise in b, and leaving out the boundary faces is the natural
-condition dp/dn = b.n on the staircase. Where b is the exact difference quotient of a pressure, that pressure comes out
-exactly, on any mask and spacing: the staircase itself costs nothing, and the error is that of b, second order in the
-voxel (tests/pde/test_convergence.py).
+For all q: integral(grad p . grad q) = integral(b . grad q), b = -rho (du/dt + u . grad u) + mu lap u.
+Discretely, with the difference quotient D across the interior faces: D'D p = D'b. Constants are in the
+kernel of D and the right side is in the range of D', so the system is compatible whatever the noise in b,
+and leaving out the boundary faces is the natural condition dp/dn = b.n on the staircase. Where b is the
+exact difference quotient of a pressure, that pressure comes out exactly, on any mask and spacing: the
+staircase itself costs nothing, and the error is that of b, second order in the voxel
+(tests/pde/test_convergence.py).
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Lumen:
 
     @cached_property
     def domain(self) -> VoxelDomain:
-        """The component that the reference opens into (the one with most of its faces); empty where it misses the lumen."""
+        """The component with most faces of the reference; empty if the reference misses the lumen."""
         whole = VoxelDomain(self.drawn, self.spacing)
         entry = boundary_faces(whole, self.marks).get(self.reference)
         if entry is None:
@@ -67,7 +68,7 @@ class Lumen:
         main = int(np.bincount(parts[entry.cells]).argmax())
         if (parts == main).all():
             return whole
-        return VoxelDomain(whole.dense(parts == main, fill=False), self.spacing)
+        return VoxelDomain(whole.dense(parts == main, fill=0.0) > 0, self.spacing)
 
     @property
     def reached(self) -> bool:
@@ -82,7 +83,9 @@ class Lumen:
     @cached_property
     def openings(self) -> dict[int, Opening]:
         """Planes of the openings that the domain has."""
-        return {label: opening_plane(self.domain, faces) for label, faces in self.boundary.items() if label > 1}
+        return {
+            label: opening_plane(self.domain, faces) for label, faces in self.boundary.items() if label > 1
+        }
 
     @cached_property
     def fit(self) -> LocalFit:
@@ -156,15 +159,19 @@ def _forces(lumen: Lumen, velocity: Floats, fluid: Fluid, timing: Timing | None)
             rates = time_derivative(velocity[sample], timing.step, periodic=timing.cyclic)
         for frame in range(frames):
             rate = None if rates is None else rates[frame]
-            force = momentum_force(lumen.domain, velocity[sample, frame], fluid, acceleration=rate, fit=lumen.fit)
+            force = momentum_force(
+                lumen.domain, velocity[sample, frame], fluid, acceleration=rate, fit=lumen.fit
+            )
             cells[..., sample * frames + frame] = force.cells
             faces[..., sample * frames + frame] = force.faces
     return cells, faces
 
 
 def faces_within(domain: VoxelDomain, face_values: Floats, part: VoxelDomain) -> Floats:
-    """Values on the interior faces of a smaller domain (g, k), taken from those (f, k) of one that contains it."""
-    above = np.zeros((domain.size, 3, face_values.shape[1]))  # value on the face above each voxel, axis by axis
+    """Values (g, k) on the interior faces of a domain from those (f, k) of one that contains it."""
+    above = np.zeros(
+        (domain.size, 3, face_values.shape[1])
+    )  # value on the face above each voxel, axis by axis
     for axis, values in enumerate(domain.split(face_values)):
         above[domain.faces[axis][0], axis] = values
     numbers = domain.index[part.mask]

@@ -1,7 +1,8 @@
 """What the pressures of many samples say together: voxel statistics and the drop at every opening.
 
-A voxel counts where at least half of the samples hold it, and its mean and standard deviation are over those that do. Since
-every sample has its own velocity and its own lumen, the standard deviation holds both sources, within plus between lumens.
+A voxel counts where at least half of the samples hold it, and its mean and standard deviation are over
+those that do. Since every sample has its own velocity and its own lumen, the standard deviation holds both
+sources, within plus between lumens.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from voxfield.pde._domain import Floats, Mask
+    from voxfield.pde._domain import Floats
     from voxfield.pde._posterior import PressurePosterior
     from voxfield.pde._relative import LumenPressure
 
@@ -21,8 +22,8 @@ MMHG = 133.322
 """Pascal in a millimetre of mercury."""
 
 
-def voxel_statistics(posterior: PressurePosterior) -> tuple[Floats, Floats, Mask]:
-    """Mean and standard deviation (t, n) over the samples that hold a voxel, 0 where too few do; and where they count."""
+def voxel_statistics(posterior: PressurePosterior) -> tuple[Floats, Floats]:
+    """Mean and standard deviation (t, n) over the samples that hold a voxel, 0 where too few do."""
     held = posterior.held
     count = held.sum(axis=0)
     kept = (2 * count >= posterior.solved.sum()) & (count >= 2)
@@ -30,7 +31,7 @@ def voxel_statistics(posterior: PressurePosterior) -> tuple[Floats, Floats, Mask
     mean = np.einsum("stn,sn->tn", posterior.values, weights, dtype=float)
     spread = (posterior.values - mean) ** 2
     variance = np.einsum("stn,sn->tn", spread, weights, dtype=float) * count / np.maximum(count - 1, 1)
-    return np.where(kept, mean, 0.0), np.where(kept, np.sqrt(variance), 0.0), kept
+    return np.where(kept, mean, 0.0), np.where(kept, np.sqrt(variance), 0.0)
 
 
 def drop_rows(posterior: PressurePosterior, names: Mapping[int, str], reference: int) -> list[dict[str, Any]]:

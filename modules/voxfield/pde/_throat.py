@@ -1,8 +1,9 @@
 """How many voxels lie across the narrowest place on the way to an opening.
 
-The distance to the wall, in voxels, has its ridge on the centerline. Among all paths from one opening to another, the one
-whose smallest distance is largest passes through the middle of the throat; that smallest distance is the throat's half
-width. It is the highest threshold at which the two openings are still connected.
+The distance to the wall, in voxels, has its ridge on the centerline. Among all paths from one opening to
+another, the one whose smallest distance is largest passes through the middle of the throat; that smallest
+distance is the throat's half width. It is the highest threshold at which the two openings are still
+connected.
 """
 
 from __future__ import annotations
@@ -36,8 +37,10 @@ def wall_distance(lumen: Mask, marks: NDArray[np.integer]) -> Floats:
     return np.where(lumen, distance, 0.0)
 
 
-def voxels_across(lumen: Mask, marks: NDArray[np.integer], start: Mask, ends: dict[int, Mask]) -> dict[int, int]:
-    """Whole voxels across the throat between the voxels of `start` and those of each end; 0 where not connected.
+def voxels_across(
+    lumen: Mask, marks: NDArray[np.integer], start: Mask, ends: dict[int, Mask]
+) -> dict[int, int]:
+    """Whole voxels that fit across the throat between `start` and each end; 0 where they are not connected.
 
     start  (x, y, z)           lumen voxels at the reference opening
     ends   label -> (x, y, z)  lumen voxels at the other openings

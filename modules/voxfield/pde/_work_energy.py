@@ -1,13 +1,15 @@
-"""Pressure at the openings from virtual work (virtual work-energy, vWERP: Marlevi et al., Scientific Reports 9, 2019).
+"""Pressure at the openings from virtual work (vWERP: Marlevi et al., Scientific Reports 9, 2019).
 
-For any divergence-free field w that vanishes on the wall, integral(b . w) = sum over openings of p_j Q_j, where Q_j is the
-flux of w out of opening j and p_j the mean pressure there, weighted with w. With one field per opening, the fluxes make a
-small symmetric system for the p_j. Noise and doubtful gradients beside the wall are weighted with w, that is hardly at all.
+For any divergence-free field w that vanishes on the wall, integral(b . w) = sum over openings of p_j Q_j,
+where Q_j is the flux of w out of opening j and p_j the mean pressure there, weighted with w. With one field
+per opening, the fluxes make a small symmetric system for the p_j. Noise and doubtful gradients beside the
+wall are weighted with w, that is hardly at all.
 
-The paper takes w from a Stokes problem. Ours costs two scalar ones and is Poiseuille flow in a straight tube as well:
-psi solves -lap psi = 1 with psi = 0 on the wall, w = psi grad phi with div(psi grad phi) = 0, phi = 1 on one opening and 0 on
-the others. Its discrete divergence is zero, so the identity holds for whatever lumen the voxels make; hence one set of
-fields, on the voxels that all samples share, serves every sample.
+The paper takes w from a Stokes problem. Ours costs two scalar ones and is Poiseuille flow in a straight
+tube as well: psi solves -lap psi = 1 with psi = 0 on the wall, w = psi grad phi with div(psi grad phi) = 0,
+phi = 1 on one opening and 0 on the others. Its discrete divergence is zero, so the identity holds for
+whatever lumen the voxels make; hence one set of fields, on the voxels that all samples share, serves every
+sample.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ class VirtualFields:
 def virtual_fields(domain: VoxelDomain, boundary: Mapping[int, BoundaryFaces]) -> VirtualFields:
     """Build the fields of a domain whose boundary faces are given by label."""
     labels = tuple(label for label in boundary if label > WALL)
-    profile = _profile(domain, boundary[WALL] if WALL in boundary else None)
+    profile = _profile(domain, boundary.get(WALL))
     lower = np.concatenate([pair[0] for pair in domain.faces])
     upper = np.concatenate([pair[1] for pair in domain.faces])
     conductance = (profile[lower] + profile[upper]) / 2
