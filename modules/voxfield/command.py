@@ -1,6 +1,7 @@
 """The command of a stage, made from its signature."""
 
 import argparse
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,11 @@ from typing import Any
 from voxfield.artifacts import Limits, Table
 from voxfield.errors import InputError
 from voxfield.runner import Call, Given
-from voxfield.settings import parse_assignments
-from voxfield.stage import Port, Stage
+from voxfield.settings import parse_assignments, unknown_key
+from voxfield.stage import Stage
 
 SEED_LIMIT = 2**53
+PLACE = re.compile(r"\{([^{}]*)\}")
 
 
 def parser(stage: Stage[..., Any]) -> argparse.ArgumentParser:
@@ -79,30 +81,37 @@ def read_settings(file: Path | None, assignments: Sequence[str]) -> Mapping[str,
 
 
 def expand(words: Sequence[str]) -> list[Path]:
-    """Paths of a `Sequence` input; `@table.tsv:column` stands for the files of a column, beside their table."""
+    """Paths of a `Sequence` input.
+
+    `@table.tsv:column` stands for the files of a column, `@table.tsv:images/{subject}.nii.gz` for a name made from every
+    row; both are taken from beside the table, in the order of its rows.
+    """
     paths: list[Path] = []
     for word in words:
         if not word.startswith("@"):
             paths.append(Path(word))
             continue
-        place, colon, column = word[1:].rpartition(":")
+        place, colon, pattern = word[1:].rpartition(":")
         if not colon:
-            raise InputError(f"{word!r} names no column; write @TABLE.tsv:COLUMN")
+            raise InputError(f"{word!r} names no column; write @TABLE.tsv:COLUMN or @TABLE.tsv:NAME-{{COLUMN}}")
         table = Table.load(Path(place))
-        paths.extend(Path(place).parent / str(cell) for cell in table.column(column) if cell is not None)
+        filled = pattern if PLACE.search(pattern) else f"{{{pattern}}}"
+        paths.extend(Path(place).parent / fill(filled, row, Path(place)) for row in table.rows())
     return paths
 
 
-def rule_command(stage: Stage[..., Any], inputs: Mapping[str, str], outputs: Mapping[str, str]) -> str:
-    """The shell line of a stage's Snakemake rule, from flag values such as `{input.image:q}`."""
-    parts = [f"voxfield {stage.name}"]
-    parts += [f"--{_port(stage.inputs, name).flag} {value}" for name, value in inputs.items()]
-    parts += [f"--out-{_port(stage.outputs, name).flag} {value}" for name, value in outputs.items()]
-    return " ".join(parts)
+def fill(word: str, row: Mapping[str, Any], table: Path) -> str:
+    """Replace every `{column}` of a word by the row's value."""
 
+    def value(match: re.Match[str]) -> str:
+        column = match.group(1)
+        if column not in row:
+            raise InputError(unknown_key(column, row).replace("setting", "column", 1), file=table)
+        if row[column] is None:
+            raise InputError(f"column {column!r} is empty in a row that needs it", file=table)
+        return str(row[column])
 
-def _port(ports: Sequence[Port], name: str) -> Port:
-    return next(port for port in ports if port.name == name)
+    return PLACE.sub(value, word)
 
 
 def _seed(text: str) -> int:

@@ -7,20 +7,17 @@ once. Rows with valid records are skipped, a bad row fails alone and is reported
 """
 
 import os
-import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from voxfield.artifacts import Table
+from voxfield.command import fill
 from voxfield.context import Context
 from voxfield.errors import CohortError, InputError, VoxfieldError
 from voxfield.runner import Call, InputCache, is_current, run
-from voxfield.settings import unknown_key
-
-PLACE = re.compile(r"\{([^{}]*)\}")
 
 
 @dataclass(frozen=True)
@@ -55,20 +52,6 @@ def run_each(
         lines = "\n".join(f"row {row.number}: {row.message}" for row in failed)
         raise CohortError(f"{len(failed)} of {len(done)} rows failed; the others are finished\n{lines}")
     return done
-
-
-def fill(word: str, row: Mapping[str, Any], table: Path) -> str:
-    """Replace every `{column}` of a word by the row's value."""
-
-    def value(match: re.Match[str]) -> str:
-        column = match.group(1)
-        if column not in row:
-            raise InputError(unknown_key(column, row).replace("setting", "column", 1), file=table)
-        if row[column] is None:
-            raise InputError(f"column {column!r} is empty in a row that needs it", file=table)
-        return str(row[column])
-
-    return PLACE.sub(value, word)
 
 
 def _shared_inputs(calls: Sequence[Call]) -> frozenset[str]:

@@ -186,7 +186,6 @@ def _load_inputs(call: Call, findings: Findings, cache: InputCache, shared: froz
         if not given:
             if not port.optional:
                 raise InputError(f"{call.stage.name} needs --{port.flag} ({port.describe()})")
-            loaded[port.name] = [] if port.many else None
         elif isinstance(given, Path):
             loaded[port.name] = cache.load(given, port.kind, call, findings, keep=port.name in shared)
         else:
@@ -227,10 +226,14 @@ def _describe_inputs(call: Call, inputs: Mapping[str, Any]) -> dict[str, Any]:
             raise RuntimeError("an input read from a file has an origin")
         return describe_file(origin.path, origin.sha256, origin.size, seen_from=seen_from)
 
-    return {
-        name: None if value is None else [one(a) for a in value] if isinstance(value, list) else one(value)
-        for name, value in inputs.items()
-    }
+    described: dict[str, Any] = {}
+    for port in call.stage.inputs:
+        value = inputs.get(port.name)
+        if value is None:
+            described[port.name] = [] if port.many else None
+        else:
+            described[port.name] = [one(a) for a in value] if port.many else one(value)
+    return described
 
 
 def _checked_outputs(call: Call, result: Any, findings: Findings) -> dict[str, Artifact]:

@@ -124,7 +124,7 @@ class Stage(Generic[P, R]):
     def _input(self, parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Port:
         port = _port(parameter.name, hints[parameter.name])
         if port.many:
-            return replace(port, optional=parameter.default == ())
+            return replace(port, optional=parameter.default is None or parameter.default == ())
         if port.optional != (parameter.default is None):
             raise TypeError(f"{self.name}: optional input {port.name!r} is written `X | None = None`")
         return port

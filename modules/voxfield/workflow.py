@@ -20,7 +20,7 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -142,10 +142,18 @@ def _located(column: str, value: str, folder: Path) -> str:
     return str(folder / value) if column in {"image", "velocity", "annotation", "lumen"} else value
 
 
-def without_failures(subjects: Sequence[str], run: Path = Path()) -> list[str]:
-    """The subjects of whom no job has failed so far; gathers use these and the report lists the others."""
-    failed = {file.name.partition(".")[0] for file in (run / "failures").glob("*.json")}
-    return [subject for subject in subjects if subject not in failed]
+def failed_jobs(run: Path = Path()) -> set[tuple[str, str]]:
+    """(subject, rule) of every job that failed so far and was not tried again with success."""
+    names = [file.name.split(".") for file in (run / "failures").glob("*.json")]
+    return {(parts[0], parts[1]) for parts in names if len(parts) == 3}
+
+
+def without_failures(
+    subjects: Sequence[str], *, optional: Collection[str] = (), run: Path = Path()
+) -> list[str]:
+    """The subjects that gathers can still use: no job of theirs has failed, apart from those of `optional` rules."""
+    lost = {subject for subject, rule in failed_jobs(run) if rule not in optional}
+    return [subject for subject in subjects if subject not in lost]
 
 
 def begin_run(config: Mapping[str, Any], pipeline: str, run: Path = Path()) -> None:

@@ -3,12 +3,12 @@
 
 rule pressure:
     input:
-        velocity="sub-{subject}/velocity_samples.safetensors",
+        samples="sub-{subject}/velocity_samples.safetensors",
         openings="sub-{subject}/openings.nii.gz",
     output:
         pressure="sub-{subject}/pressure.nii.gz",
-        sd="sub-{subject}/pressure_sd.nii.gz",
-        samples="sub-{subject}/pressure_samples.safetensors",
+        pressure_sd="sub-{subject}/pressure_sd.nii.gz",
+        pressure_samples="sub-{subject}/pressure_samples.safetensors",
         drops="sub-{subject}/drops.tsv",
         metrics="sub-{subject}/pressure.json",
     log:
@@ -18,4 +18,22 @@ rule pressure:
     resources:
         **stages.resources("pde.pressure"),
     shell:
-        stages.shell("pde.pressure", "velocity openings", "pressure sd samples drops metrics")
+        stages.shell(
+            "pde.pressure", "samples openings", "pressure pressure_sd pressure_samples drops metrics"
+        )
+
+
+rule evaluate_pressure:
+    input:
+        drops="sub-{subject}/drops.tsv",
+        truth="sub-{subject}/pressure_true.nii.gz",
+        lumen="sub-{subject}/lumen_true.nii.gz",
+        openings="sub-{subject}/openings.nii.gz",
+    output:
+        metrics="sub-{subject}/pressure_metrics.json",
+    log:
+        "logs/sub-{subject}/pde.evaluate.log",
+    params:
+        **stages.params("pde.evaluate"),
+    shell:
+        stages.shell("pde.evaluate", "drops truth lumen openings", "metrics")

@@ -109,8 +109,9 @@ class StageContract(ABC):
 
     def test_in_memory_as_from_files(self, done: Call, tmp_path: Path) -> None:
         loaded = {
-            port.name: _load(port.kind, done.inputs.get(port.name, [] if port.many else None))
+            port.name: _load(port.kind, done.inputs[port.name])
             for port in done.stage.inputs
+            if port.name in done.inputs
         }
         result = done.stage(**loaded, **self.make_settings(), ctx=Context(seed=1, device="cpu"))
         for port in done.stage.outputs:
@@ -199,8 +200,8 @@ def _write(artifact: Artifact, path: Path) -> Path:
 
 
 def _load(kind: type[Artifact], given: Any) -> Any:
-    if given is None or isinstance(given, Path):
-        return None if given is None else kind.load(given)
+    if isinstance(given, Path):
+        return kind.load(given)
     return [kind.load(path) for path in given]
 
 
