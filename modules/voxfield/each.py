@@ -7,7 +7,6 @@ once. Rows with valid records are skipped, a bad row fails alone and is reported
 """
 
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -33,7 +33,7 @@ rule render_cohort:
             "",
             "",
             subject="",
-            more="--each {input.cohort:q} --manifest {output.manifest:q} --set anatomy_seed={{anatomy_seed}} "
+            more="--each {input.cohort:q} --manifest {output.manifest:q} --set 'anatomy_seed={{anatomy_seed}}' "
             "--out-image 'grading/images/{{subject}}.nii.gz' --out-branches 'grading/branches/{{subject}}.tsv'",
         )
 
