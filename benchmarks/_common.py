@@ -1,6 +1,7 @@
 """What every benchmark shares: flags, claims, the table it prints and the JSON it writes.
 
-`--quick` is a run of under a minute with claims of its own; `--seeds N`, `--threads N` and `--json FILE` exist everywhere.
+`--quick` is a run of under a minute with claims of its own; `--seeds N`, `--threads N` and `--json FILE` are
+everywhere.
 """
 
 import argparse

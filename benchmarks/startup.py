@@ -1,7 +1,7 @@
 """What starting costs: CPU seconds of the command and of stages with ever heavier imports, and the overhead of a run.
 
-The overhead is read from the records of a finished run folder (`--run`, by default that of `make demo`): CPU seconds of the
-whole run over CPU seconds inside stage bodies. `make demo` notes the former in voxfield-run.json.
+The overhead is read from the records of the run folder of `make demo`: CPU seconds of the whole run over CPU seconds
+inside stage bodies. `voxfield run` notes the former in voxfield-run.json.
 """
 
 import json
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _common import ROOT, Claim, finish, options
 
+from _common import ROOT, Claim, finish, options
 from voxfield.artifacts import Image, LabelMap
 
 REPEATS = 5

@@ -5,9 +5,7 @@ from importlib import import_module
 from typing import Any
 
 
-def lazy(
-    package: str, names: Mapping[str, str]
-) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+def lazy(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Module-level `__getattr__`, `__dir__` and `__all__` for a package.
 
     `names` maps a public name to the module inside `package` that defines it.

@@ -58,9 +58,7 @@ class Verdict:
 
     def lines(self) -> list[str]:
         """One line for each thing worth telling; a sound file has one as well."""
-        told = [
-            f"{finding.level}: {self.file}: {finding.message} [{finding.code}]" for finding in self.findings
-        ]
+        told = [f"{finding.level}: {self.file}: {finding.message} [{finding.code}]" for finding in self.findings]
         if self.error is not None:
             return [*told, f"error: {self.error}"]
         return told or [f"{self.file}: a sound {self.kind}"]
@@ -120,13 +118,9 @@ def _verdict(file: Path, check: Callable[[Findings], str]) -> Verdict:
     return Verdict(file, kind, None, findings)
 
 
-def _check_one(
-    path: Path, kind: str | None, labels: Sequence[int] | None, limits: Limits, findings: Findings
-) -> str:
+def _check_one(path: Path, kind: str | None, labels: Sequence[int] | None, limits: Limits, findings: Findings) -> str:
     chosen = (
-        KINDS[kind.lower().replace("-", "").replace("_", "")]
-        if kind
-        else kind_of(path, limits, masks=bool(labels))
+        KINDS[kind.lower().replace("-", "").replace("_", "")] if kind else kind_of(path, limits, masks=bool(labels))
     )
     if chosen is None:
         return _check_foreign(path, limits, findings)

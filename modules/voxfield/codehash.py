@@ -14,10 +14,30 @@ from pathlib import Path
 # These decide how a stage is run and written down, never what it computes.
 FRAME = frozenset(
     f"voxfield.{name}"
-    for name in (
-        "_lazy cli codehash command context each errors findings paths pipeline records registry runner settings "
-        "settings_yaml stage verify workspace"
-    ).split()
+    for name in [
+        "_lazy",
+        "cards",
+        "checking",
+        "cli",
+        "codehash",
+        "command",
+        "context",
+        "each",
+        "errors",
+        "failure",
+        "findings",
+        "paths",
+        "pipeline",
+        "records",
+        "registry",
+        "runner",
+        "settings",
+        "settings_yaml",
+        "stage",
+        "verify",
+        "workflow",
+        "workspace",
+    ]
 )
 
 

@@ -33,9 +33,7 @@ def parser(stage: Stage[..., Any]) -> argparse.ArgumentParser:
             help=f"{port.describe()} in{'; @TABLE.tsv:COLUMN takes the files of a column' if port.many else ''}",
         )
     for port in stage.outputs:
-        made.add_argument(
-            f"--out-{port.flag}", dest=f"out_{port.name}", metavar="FILE", help=f"{port.describe()} out"
-        )
+        made.add_argument(f"--out-{port.flag}", dest=f"out_{port.name}", metavar="FILE", help=f"{port.describe()} out")
     made.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one setting")
     made.add_argument("--settings", type=Path, metavar="FILE", help="settings as YAML; --set wins")
     made.add_argument("--seed", type=_seed, default=0, help="every random number follows from it (0)")
@@ -55,9 +53,7 @@ def call_from(stage: Stage[..., Any], options: argparse.Namespace) -> Call:
         if value is not None:
             inputs[port.name] = expand(value) if port.many else Path(value)
     outputs = {
-        port.name: Path(value)
-        for port in stage.outputs
-        if (value := getattr(options, f"out_{port.name}")) is not None
+        port.name: Path(value) for port in stage.outputs if (value := getattr(options, f"out_{port.name}")) is not None
     }
     return Call(
         stage,
@@ -83,8 +79,8 @@ def read_settings(file: Path | None, assignments: Sequence[str]) -> Mapping[str,
 def expand(words: Sequence[str]) -> list[Path]:
     """Paths of a `Sequence` input.
 
-    `@table.tsv:column` stands for the files of a column, `@table.tsv:images/{subject}.nii.gz` for a name made from every
-    row; both are taken from beside the table, in the order of its rows.
+    `@table.tsv:column` stands for the files of a column, `@table.tsv:images/{subject}.nii.gz` for a name made from
+    every row; both are taken from beside the table, in the order of its rows.
     """
     paths: list[Path] = []
     for word in words:

@@ -33,9 +33,7 @@ class Context:
     findings: Findings = field(default_factory=Findings)
     workspace: Workspace = field(default_factory=Workspace)
 
-    def finding(
-        self, code: str, level: Level, message: str, *, file: object = None, value: Any = None
-    ) -> Finding:
+    def finding(self, code: str, level: Level, message: str, *, file: object = None, value: Any = None) -> Finding:
         """Record something worth telling; see `voxfield.findings`."""
         return self.findings.add(code, level, message, file=file, value=value)
 

@@ -36,9 +36,7 @@ class Findings:
     def __init__(self) -> None:
         self._items: list[Finding] = []
 
-    def add(
-        self, code: str, level: Level, message: str, *, file: object = None, value: Any = None
-    ) -> Finding:
+    def add(self, code: str, level: Level, message: str, *, file: object = None, value: Any = None) -> Finding:
         """Record a finding. The same finding twice is recorded once."""
         if level not in LEVELS:
             error = f"level {level!r} of finding {code!r} is none of {', '.join(LEVELS)}"

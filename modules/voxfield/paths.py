@@ -1,4 +1,4 @@
-"""Where the workflow, the pipelines and the shared settings lie: beside the package in a checkout, inside it in a wheel."""
+"""Where workflow, pipelines and shared settings lie: beside the package in a checkout, inside it in a wheel."""
 
 from pathlib import Path
 

@@ -46,9 +46,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
         return None
     found = record.get("schema") if isinstance(record, dict) else None
     if not isinstance(found, int) or not OLDEST_SCHEMA <= found <= SCHEMA:
-        raise InputError(
-            f"record schema {found!r}; this release reads {OLDEST_SCHEMA} to {SCHEMA}", file=place
-        )
+        raise InputError(f"record schema {found!r}; this release reads {OLDEST_SCHEMA} to {SCHEMA}", file=place)
     return dict(record)
 
 

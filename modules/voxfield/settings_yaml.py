@@ -38,9 +38,7 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise SettingsError(
-            f"holds a {type(value).__name__}; expected a mapping of names to values", file=path
-        )
+        raise SettingsError(f"holds a {type(value).__name__}; expected a mapping of names to values", file=path)
     return value
 
 
@@ -178,6 +176,4 @@ class _Reader:
 
     def _refuse(self, event: Any, message: str) -> NoReturn:
         mark = event.start_mark
-        raise SettingsError(
-            f"{self._prefix}line {mark.line + 1}, column {mark.column + 1}: {message}", file=self._file
-        )
+        raise SettingsError(f"{self._prefix}line {mark.line + 1}, column {mark.column + 1}: {message}", file=self._file)

@@ -9,9 +9,9 @@
                 ctx: Context = Context()) -> Prediction:
         '''Segment one volume.'''
 
-Positional parameters are artifacts in (`X`, `X | None = None`, `Sequence[X]` or `Sequence[X] = ()`), keyword-only ones are settings with a
-default, and the result is a NamedTuple of artifacts. Everything else follows from this signature: the command line,
-the JSON schema of the settings, the checks, the record. The decorated function keeps its type.
+Positional parameters are artifacts in (`X`, `X | None = None`, `Sequence[X]` or `Sequence[X] = ()`), keyword-only ones
+are settings with a default, and the result is a NamedTuple of artifacts. Everything else follows from this signature:
+the command line, the JSON schema of the settings, the checks, the record. The decorated function keeps its type.
 """
 
 import inspect
@@ -32,9 +32,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 # Flags of every stage's command; no input, output or setting may take one of these names.
-RESERVED = frozenset(
-    {"help", "set", "settings", "seed", "device", "each", "manifest", "max_voxels", "progress", "ctx"}
-)
+RESERVED = frozenset({"help", "set", "settings", "seed", "device", "each", "manifest", "max_voxels", "progress", "ctx"})
 LOG = logging.getLogger("voxfield")
 
 
@@ -147,9 +145,7 @@ class Stage(Generic[P, R]):
             raise TypeError(f"{self.name}: the last keyword is `ctx: Context = Context()`")
 
 
-def stage(
-    *, resources: Resources | None = None, version: int = 1
-) -> Callable[[Callable[P, R]], Stage[P, R]]:
+def stage(*, resources: Resources | None = None, version: int = 1) -> Callable[[Callable[P, R]], Stage[P, R]]:
     """Turn a typed function into a stage. Raise `version` whenever the numbers of the stage change."""
 
     def wrap(function: Callable[P, R]) -> Stage[P, R]:

@@ -55,7 +55,7 @@ def failure_text(failed: list[dict[str, str]]) -> str:
 
 def _require_run(run: Path) -> None:
     if not (run / RUN_MARKER).is_file():
-        raise InputError(f"is no run folder: it holds no {RUN_MARKER}; name the folder given to `voxfield run`", file=run)
+        raise InputError(f"is no run folder: it holds no {RUN_MARKER}; name the folder of a run", file=run)
 
 
 def _recorded_file(place: Path, run: Path) -> Path | None:

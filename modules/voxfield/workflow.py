@@ -135,7 +135,8 @@ def cohort_rows(table: str | None) -> dict[str, dict[str, str]]:
         raise InputError("a cohort table is a TSV with a column `subject` and at least one row", file=place)
     ids = subject_ids(row["subject"].removeprefix("sub-") for row in rows)
     folder = place.resolve().parent
-    return {i: {k: _located(k, v, folder) for k, v in row.items() if v and v != "n/a"} for i, row in zip(ids, rows, strict=True)}
+    told = [{k: _located(k, v, folder) for k, v in row.items() if v and v != "n/a"} for row in rows]
+    return dict(zip(ids, told, strict=True))
 
 
 def _located(column: str, value: str, folder: Path) -> str:
@@ -148,9 +149,7 @@ def failed_jobs(run: Path = Path()) -> set[tuple[str, str]]:
     return {(parts[0], parts[1]) for parts in names if len(parts) == 3}
 
 
-def without_failures(
-    subjects: Sequence[str], *, optional: Collection[str] = (), run: Path = Path()
-) -> list[str]:
+def without_failures(subjects: Sequence[str], *, optional: Collection[str] = (), run: Path = Path()) -> list[str]:
     """The subjects that gathers can still use: no job of theirs has failed, apart from those of `optional` rules."""
     lost = {subject for subject, rule in failed_jobs(run) if rule not in optional}
     return [subject for subject in subjects if subject not in lost]

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from toys._scale import scale
 
+from toys._scale import scale
 from voxfield.artifacts import Image, Table
 from voxfield.errors import SettingsError
 from voxfield.settings import parse_assignments

@@ -57,15 +57,11 @@ class StageContract(ABC):
             if isinstance(value, Artifact):
                 written[port.name] = _write(value, folder / f"{port.name}{value.suffix}")
             else:
-                written[port.name] = [
-                    _write(a, folder / f"{port.name}-{i:03}{a.suffix}") for i, a in enumerate(value)
-                ]
+                written[port.name] = [_write(a, folder / f"{port.name}-{i:03}{a.suffix}") for i, a in enumerate(value)]
         return written
 
     @pytest.fixture(scope="class")
-    def done(
-        self, stage: Stage[..., Any], files: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
-    ) -> Call:
+    def done(self, stage: Stage[..., Any], files: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Call:
         """One finished run from files, all outputs that the stage has for these inputs."""
         call = self.call(stage, files, tmp_path_factory.mktemp("out"))
         run(call)
@@ -190,7 +186,7 @@ class StageContract(ABC):
             f"import sys\nfor name in {forbidden!r}: sys.modules[name] = None\n"
             f"from voxfield.cli import main\nsys.exit(main({words!r}))"
         )
-        ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603
+        ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
         assert ended.returncode == 0, ended.stderr
 
 
