@@ -196,7 +196,7 @@ def _work_energy(
     result = np.full((samples, frames, len(labels)), np.nan)
     if not solved:
         return result
-    common = np.logical_and.reduce([pressure.domain.mask for _, pressure in solved])
+    common = np.logical_and.reduce([pressure.mask for _, pressure in solved])
     lumen = Lumen(common, velocities.marks, velocities.spacing, method.reference)
     if not lumen.reached:
         return result
@@ -204,8 +204,9 @@ def _work_energy(
     fields = virtual_fields(domain, lumen.boundary)
     columns = [labels.index(label) for label in fields.labels]
     for members, pressure in solved:
-        faces = faces_within(pressure.domain, pressure.face_force, domain)
-        cells = pressure.cell_force[pressure.domain.index[domain.mask]]
+        whole = pressure.domain
+        faces = faces_within(whole, pressure.face_force, domain)
+        cells = pressure.cell_force[whole.index[domain.mask]]
         rows = opening_pressures(domain, fields, method.reference, faces, cells)
         result[np.ix_(members, range(frames), columns)] = _by_sample(rows, frames)
     return result

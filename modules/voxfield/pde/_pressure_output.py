@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from voxfield.pde._posterior import Method, PressurePosterior
 
 FEWEST_ACROSS = 5
+CRUMBS = 0.01  # share of the voxels up to which loose ones are what drawing a wall leaves behind
 
 
 def judge(
@@ -38,9 +39,10 @@ def judge(
             value=lost,
         )
     if posterior.unreached > 0:
+        crumbs = posterior.unreached < CRUMBS * posterior.held[posterior.solved].sum(axis=1).mean()
         ctx.finding(
             "disconnected-lumen",
-            "warning",
+            "info" if crumbs else "warning",
             f"{posterior.unreached:.1f} voxels a sample have no path to the reference {name}: no pressure",
             value=round(posterior.unreached, 1),
         )

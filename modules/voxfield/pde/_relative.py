@@ -97,6 +97,8 @@ class Lumen:
 class LumenPressure:
     """Pressures of k fields in one lumen.
 
+    mask        (x, y, z)      the n voxels of the domain
+    spacing     (3,)           metres
     values      (n, k)         pascal at the voxels of the domain, 0 on average over the reference plane
     cell_force  (n, 3, k)      b at the voxels, Pa/m
     face_force  (f, k)         b across the interior faces, Pa/m
@@ -106,7 +108,8 @@ class LumenPressure:
     peaks       (k,)           largest speed in the domain, m/s
     """
 
-    domain: VoxelDomain
+    mask: Mask
+    spacing: tuple[float, float, float]
     values: Floats
     cell_force: Floats
     face_force: Floats
@@ -116,6 +119,11 @@ class LumenPressure:
     peaks: Floats
     residual: float
     iterations: int
+
+    @property
+    def domain(self) -> VoxelDomain:
+        """The domain, set up afresh at every use, since many results may be held at a time."""
+        return VoxelDomain(self.mask, self.spacing)
 
 
 def relative_pressure(
@@ -136,7 +144,8 @@ def relative_pressure(
     fields = np.moveaxis(velocity.reshape(-1, domain.size, 3), 0, -1)
     planes = lumen.openings.items()
     return LumenPressure(
-        domain,
+        domain.mask,
+        domain.spacing,
         values,
         cell_force,
         face_force,
