@@ -28,9 +28,7 @@ def bspline_basis(n: int, spacing: float) -> Tensor:
     t = torch.arange(n, dtype=torch.float64) / spacing
     cell = t.floor().long()
     u = t - cell
-    values = torch.stack(
-        [(1 - u) ** 3, 3 * u**3 - 6 * u**2 + 4, -3 * u**3 + 3 * u**2 + 3 * u + 1, u**3], dim=1
-    )
+    values = torch.stack([(1 - u) ** 3, 3 * u**3 - 6 * u**2 + 4, -3 * u**3 + 3 * u**2 + 3 * u + 1, u**3], dim=1)
     basis = torch.zeros(n, int(cell[-1]) + 4, dtype=torch.float64)
     basis.scatter_(1, cell[:, None] + torch.arange(4), values / 6)
     return basis

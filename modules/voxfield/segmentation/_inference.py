@@ -60,7 +60,5 @@ def segment(
         probability = frame.from_model(probability).clamp_(0, 1)
         label = frame.labels_from_model(label)
     if not bool(torch.isfinite(probability).all()):
-        raise InputError(
-            "the network's output is not finite for this scan; its weights are unusable: train it again"
-        )
+        raise InputError("the network's output is not finite for this scan; its weights are unusable: train it again")
     return Segmented(probability.numpy(), label.numpy(), seen, frame)

@@ -87,9 +87,7 @@ class Plan:
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise InputError(f"model configuration is damaged: {type(error).__name__} {error}") from None
 
-    def remarks(
-        self, spacing: Sequence[float], percentiles: Sequence[float]
-    ) -> list[tuple[str, str, list[float]]]:
+    def remarks(self, spacing: Sequence[float], percentiles: Sequence[float]) -> list[tuple[str, str, list[float]]]:
         """Where a scan lies outside the ranges seen: (code, message, values).
 
         spacing      (3,) mm along R, A, S
@@ -99,9 +97,7 @@ class Plan:
         low, high = self.ranges.spacing_mm
         ends = list(zip(spacing, low, high, strict=True))
         if any(not a * (1 - SAME_SPACING) <= s <= b * (1 + SAME_SPACING) for s, a, b in ends):
-            text = (
-                f"spacing is {_text(spacing)} mm along R, A, S; the model saw {_text(low)} to {_text(high)}"
-            )
+            text = f"spacing is {_text(spacing)} mm along R, A, S; the model saw {_text(low)} to {_text(high)}"
             remarks.append(("spacing-outside-training", text, list(spacing)))
         low, high = self.ranges.percentiles
         margin = INTENSITY_MARGIN * (max(high) - min(low))

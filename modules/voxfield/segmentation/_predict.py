@@ -72,6 +72,4 @@ def predict(
         most = float(result.probability.max())
         message = f"no foreground: the highest probability is {most:.3g}, the threshold {threshold:g}"
         ctx.finding("empty-mask", "warning", message, file=image.file)
-    return Prediction(
-        Image(result.probability, image.affine), LabelMap(mask, image.affine, labels=plan.labels)
-    )
+    return Prediction(Image(result.probability, image.affine), LabelMap(mask, image.affine, labels=plan.labels))

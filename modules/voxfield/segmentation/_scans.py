@@ -57,8 +57,7 @@ def split(cohort: Cohort, images: Sequence[Image], masks: Sequence[LabelMap]) ->
     shared = {s.patient for s in parts[TRAINING]} & {s.patient for s in parts[VALIDATION]}
     if shared:
         raise InputError(
-            f"patient {min(shared)!r} is in the splits 'train' and 'val': a leak; "
-            "a patient stays within one split",
+            f"patient {min(shared)!r} is in the splits 'train' and 'val': a leak; a patient stays within one split",
             file=cohort.file,
         )
     return parts
@@ -68,9 +67,7 @@ def voxels(image: Image) -> NDArray[np.float32]:
     """The intensities (x, y, z) of a scan, as float32; raises InputError where they can not be trained on."""
     data = image.data
     if data.ndim != 3:
-        raise InputError(
-            f"has {data.ndim} dimensions, {data.shape}; expected a volume (x, y, z)", file=image.file
-        )
+        raise InputError(f"has {data.ndim} dimensions, {data.shape}; expected a volume (x, y, z)", file=image.file)
     if not np.isfinite(data).all():
         raise InputError("holds NaN or infinite voxels; expected finite intensities", file=image.file)
     return data.astype(np.float32, copy=False)

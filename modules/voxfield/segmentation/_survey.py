@@ -83,9 +83,7 @@ def label_names(scans: Sequence[Scan], facts: Sequence[Facts]) -> dict[int, str]
             file=scans[0].mask.file if len(scans) == 1 else None,
         )
     if len(present) > UNANNOTATED - 2:
-        raise InputError(
-            f"the masks hold {len(present)} labels; expected at most {UNANNOTATED - 2}: are they masks?"
-        )
+        raise InputError(f"the masks hold {len(present)} labels; expected at most {UNANNOTATED - 2}: are they masks?")
     names: dict[int, str] = {}
     for scan in scans:
         for value, name in scan.mask.labels.items():
@@ -142,9 +140,7 @@ def _normalisation(facts: Sequence[Facts], mode: str) -> Normalisation:
     if mode == "volume":
         return Normalisation()
     means, sds = (np.array([fact.moments[k] for fact in facts]) for k in (0, 1))
-    return Normalisation(
-        mode, float(means.mean()), float(np.sqrt((sds**2 + (means - means.mean()) ** 2).mean()))
-    )
+    return Normalisation(mode, float(means.mean()), float(np.sqrt((sds**2 + (means - means.mean()) ** 2).mean())))
 
 
 def _ends(rows: Sequence[tuple[Any, ...]]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

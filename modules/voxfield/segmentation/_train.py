@@ -107,9 +107,9 @@ def train(
     if architecture == "unet":
         arguments["units"] = residual_units
     side = multiple(architecture, arguments)
-    if any(n % side for n in patch):
+    if any(n % side or n < 2 * side for n in patch):
         raise SettingsError(
-            f"patch is {patch}; with {len(channels)} levels its sides must be multiples of {side}"
+            f"patch is {patch}; with {len(channels)} levels its sides are multiples of {side}, at least {2 * side}"
         )
     parts = _scans.split(cohort, images, masks)
     scans, held_out = parts[_scans.TRAINING], parts[_scans.VALIDATION]

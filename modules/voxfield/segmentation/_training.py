@@ -75,9 +75,7 @@ def batch_of(source: Source, recipe: Recipe, size: int, generator: torch.Generat
     """Patches of scans drawn at random: images (b, 1, x, y, z) float32, targets (b, x, y, z) uint8."""
     scans = torch.randint(len(source), (size,), generator=generator).tolist()
     patches = [draw(source[scan], recipe, generator) for scan in scans]
-    return torch.stack([image for image, _ in patches])[:, None], torch.stack(
-        [target for _, target in patches]
-    )
+    return torch.stack([image for image, _ in patches])[:, None], torch.stack([target for _, target in patches])
 
 
 def fit(
@@ -99,9 +97,7 @@ def fit(
     for step in progress(range(done, schedule.steps)):
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate(step)
-        loss = _update(
-            network, optimiser, batch_of(source, recipe, schedule.batch, step_generator(seed, step)), device
-        )
+        loss = _update(network, optimiser, batch_of(source, recipe, schedule.batch, step_generator(seed, step)), device)
         if not np.isfinite(loss):
             raise SettingsError(
                 f"training diverged: the loss of step {step} is {loss}; "
@@ -146,9 +142,7 @@ def _checkpoint(
     workspace.save(CHECKPOINT, tensors, state)
 
 
-def _resume(
-    network: nn.Module, optimiser: torch.optim.Optimizer, workspace: Workspace
-) -> tuple[int, History]:
+def _resume(network: nn.Module, optimiser: torch.optim.Optimizer, workspace: Workspace) -> tuple[int, History]:
     found = workspace.load(CHECKPOINT)
     if found is None:
         return 0, History([], [])
@@ -159,7 +153,6 @@ def _resume(
         moments = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
         # In the weight's own memory layout: another order of the same numbers may be summed in another order.
         optimiser.state[weight] = {
-            name: torch.empty_like(weight).copy_(t) if t.shape == weight.shape else t
-            for name, t in moments.items()
+            name: torch.empty_like(weight).copy_(t) if t.shape == weight.shape else t for name, t in moments.items()
         }
     return int(state["done"]), History(list(state["losses"]), list(state["validations"]))

@@ -39,9 +39,7 @@ def build(name: str, arguments: Mapping[str, Any], *, seed: int = 0) -> "torch.n
     return network
 
 
-def restore(
-    name: str, arguments: Mapping[str, Any], weights: "Mapping[str, torch.Tensor]"
-) -> "torch.nn.Module":
+def restore(name: str, arguments: Mapping[str, Any], weights: "Mapping[str, torch.Tensor]") -> "torch.nn.Module":
     """Make a network with given weights, ready for inference.
 
     The skeleton is made without memory first: a file that claims a huge network allocates nothing before

@@ -11,9 +11,7 @@ def integers(arguments: Mapping[str, Any], key: str, low: int, high: int) -> lis
     value = arguments.get(key)
     good = isinstance(value, Sequence) and not isinstance(value, str) and 2 <= len(value) <= 8
     if not good or any(type(v) is not int or not low <= v <= high for v in value or ()):
-        raise InputError(
-            f"architecture argument {key} is {value!r}; expected 2 to 8 integers in [{low}, {high}]"
-        )
+        raise InputError(f"architecture argument {key} is {value!r}; expected 2 to 8 integers in [{low}, {high}]")
     return list(value or ())
 
 

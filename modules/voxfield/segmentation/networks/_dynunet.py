@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from voxfield.errors import InputError
 from voxfield.segmentation.networks._arguments import integer, integers, only
 
 if TYPE_CHECKING:
@@ -17,12 +18,14 @@ def multiple(arguments: Mapping[str, Any]) -> int:
 def build(arguments: Mapping[str, Any]) -> "torch.nn.Module":
     """Make the network.
 
-    arguments  in_channels, classes, channels (one per level, at least two)
+    arguments  in_channels, classes, channels (one per level, at least three)
     """
     from monai.networks.nets import DynUNet
 
     only(arguments, ("in_channels", "classes", "channels"))
     channels = integers(arguments, "channels", 1, 1024)
+    if len(channels) < 3:
+        raise InputError(f"architecture dynunet has {len(channels)} levels (channels {channels}); expected 3 or more")
     strides = [1] + [2] * (len(channels) - 1)
     network: torch.nn.Module = DynUNet(
         spatial_dims=3,
