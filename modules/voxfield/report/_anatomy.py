@@ -1,0 +1,103 @@
+"""Pictures of the scan itself: slices with the outline of the lumen, and the brightest voxel along every line of sight."""
+
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from voxfield.report._material import Material
+from voxfield.report._raster import grey, window
+from voxfield.report._sheet import Picture, Sheet, views
+from voxfield.report._vector import outline, stroke
+from voxfield.report._view import View, pitch_of, project, read, read_flat
+
+CUTS = 7  # slices that a reader can step through in each view
+
+
+def slices(material: Material, sheet: Sheet) -> list[dict[str, Any]]:
+    """Per view the slices through the lumen; `start` is the one with most of it."""
+    return [_stack(material, sheet, view) for view in views()]
+
+
+def _stack(material: Material, sheet: Sheet, view: View) -> dict[str, Any]:
+    positions = cut_positions(material, view)
+    focus = float(material.frame.focus[view.axis])
+    start = int(np.argmin([abs(p - focus) for p in positions]))
+    low, high = window(material.image.data)
+    pitch = pitch_of(material.frame, material.image.grid, finer=1.5)
+    cuts = []
+    for number, position in enumerate(positions):
+        pixels = read(material.image.data, material.image.grid, material.frame.pixels(view, pitch, position))
+        name = sheet.add(f"{view.name}-{number}", grey(pixels, low, high))
+        title = sheet.title(view, position)
+        picture = Picture(
+            view, title, f"{title}: angiogram in grey with the outline of the lumen.", [(name, "scan")],
+            lumen_outline(material, view, position),
+        )  # fmt: skip
+        cuts.append(sheet.show(picture))
+    return {"view": view.name, "start": start, "cuts": cuts, "background": cuts[start]["layers"][0][0]}
+
+
+def cut_positions(material: Material, view: View) -> list[float]:
+    """Positions along a view's axis, mm: evenly through the lumen, the one with the most lumen among them."""
+    focus = float(material.frame.focus[view.axis])
+    if material.lumen is None:
+        return [focus]
+    mask, grid = material.lumen
+    voxel_axis = int(np.argmax(np.abs(grid.axes.T @ material.frame.body[:, view.axis])))
+    filled = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != voxel_axis)))
+    if len(filled) == 0:
+        return [focus]
+    index = grid.index(material.frame.centre)
+    best = int(np.rint(grid.index(material.frame.at(view))[voxel_axis]))
+    inner = np.linspace(filled[0], filled[-1], CUTS + 2)[1:-1].round().astype(int)
+    inner[np.argmin(abs(inner - best))] = best
+    positions = []
+    for place in sorted(set(inner.tolist())):
+        index[voxel_axis] = place
+        positions.append(float(grid.world(index) @ material.frame.body[:, view.axis]))
+    return sorted(positions)
+
+
+def lumen_outline(material: Material, view: View, position: float | None = None) -> Markup:
+    """Outlines of the lumen and of its bridges in a slice."""
+    if material.lumen is None:
+        return Markup("")
+    mask, grid = material.lumen
+    pitch = pitch_of(material.frame, grid, finer=3)
+    points = material.frame.pixels(view, pitch, position)
+    lines = stroke(outline(_share(read(mask, grid, points)), material.frame.size), "lumen")
+    if material.bridge is not None:
+        lines += stroke(outline(_share(read(material.bridge, grid, points)), material.frame.size), "bridge")
+    return lines
+
+
+def _share(values: Any) -> Any:
+    return np.nan_to_num(values)
+
+
+def projections(material: Material, sheet: Sheet) -> list[dict[str, Any]]:
+    """Per view the brightest voxel along every line of sight, and the outline of the whole lumen."""
+    image, frame = material.image, material.frame
+    pitch = pitch_of(frame, image.grid, finer=1.5)
+    everywhere = np.ones((1, 1, 1), dtype=bool)
+    low, _ = window(image.data)
+    shown = []
+    for view in views():
+        flat, _ = project(image.data, image.grid, frame, view, np.broadcast_to(everywhere, image.grid.shape), "max")
+        pixels = read_flat(flat, image.grid, frame, view, pitch)
+        name = sheet.add(f"{view.name}-mip", grey(pixels, low, float(np.nanpercentile(pixels, 99.8)) + 1e-6))
+        title = f"{view.name.capitalize()}, brightest along the line of sight"
+        alt = f"Maximum intensity projection, {view.name}, with the silhouette of the lumen."
+        shown.append(sheet.show(Picture(view, title, alt, [(name, "scan")], silhouette(material, view))))
+    return shown
+
+
+def silhouette(material: Material, view: View, kind: str = "lumen") -> Markup:
+    """The outline of the lumen as seen along a view."""
+    if material.lumen is None:
+        return Markup("")
+    mask, grid = material.lumen
+    _, present = project(mask, grid, material.frame, view, mask, "max")
+    share = read_flat(present, grid, material.frame, view, pitch_of(material.frame, grid, finer=3))
+    return stroke(outline(_share(share), material.frame.size), kind)

@@ -1,0 +1,116 @@
+"""What a subject's page is made of: the artifacts that there are, and the questions that several sections ask."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxfield.artifacts import Artifact, Centerline, Grid, Image, LabelMap, Metrics, Table, VectorImage
+from voxfield.report._view import Frame, make_frame
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+BRIDGE = "bridge"
+FIRST_OPENING = 2
+
+
+@dataclass(frozen=True)
+class Material:
+    """The inputs of `report.subject`."""
+
+    image: Image
+    mask: LabelMap | None
+    probability: Image | None
+    centerline: Centerline | None
+    branches: Table | None
+    bridges: Table | None
+    openings: LabelMap | None
+    velocity: VectorImage | None
+    velocity_sd: VectorImage | None
+    pressure: Image | None
+    pressure_sd: Image | None
+    drops: Table | None
+    grade: Metrics | None
+    metrics: Sequence[Metrics]
+
+    def named(self) -> list[tuple[str, Artifact]]:
+        """Every artifact that is there, with a name for people."""
+        words = {
+            "angiogram": self.image, "lumen": self.mask, "lumen probability": self.probability,
+            "centerline": self.centerline, "branches": self.branches, "bridges": self.bridges, "openings": self.openings,
+            "velocity, mean": self.velocity, "velocity, standard deviation": self.velocity_sd,
+            "pressure, mean": self.pressure, "pressure, standard deviation": self.pressure_sd,
+            "pressure drops": self.drops, "grade": self.grade,
+        }  # fmt: skip
+        single: list[tuple[str, Artifact]] = [(name, a) for name, a in words.items() if a is not None]
+        return [*single, *((f"metrics of {stage_of(m) or 'unknown origin'}", m) for m in self.metrics)]
+
+    @cached_property
+    def lumen(self) -> tuple[Mask, Grid] | None:
+        """Voxels of the lumen, bridges included, and their grid; from the probability where there is no mask."""
+        if self.mask is not None:
+            looked_at = self.mask.data != self.mask.unannotated if self.mask.unannotated is not None else True
+            return (self.mask.data > 0) & looked_at, self.mask.grid
+        if self.probability is not None:
+            return self.probability.data > 0.5, self.probability.grid
+        return None
+
+    @cached_property
+    def bridge(self) -> Mask | None:
+        """Voxels that only a repair put in, on the grid of the lumen."""
+        if self.mask is None:
+            return None
+        values = [value for value, name in self.mask.labels.items() if name == BRIDGE]
+        found: Mask = np.isin(self.mask.data, values)
+        return found if found.any() else None
+
+    @cached_property
+    def frame(self) -> Frame:
+        """The frame that all pictures share."""
+        if self.lumen is None:
+            return make_frame(self.image.grid, None)
+        return make_frame(self.image.grid, *self.lumen)
+
+    @cached_property
+    def moment(self) -> int:
+        """The frame of a velocity series that is shown: the one with the fastest mean speed."""
+        if self.velocity is None or self.velocity.data.shape[3] == 1:
+            return 0
+        means = [float(np.linalg.norm(self.velocity.data[:, :, :, t], axis=-1).mean()) for t in range(self.velocity.data.shape[3])]
+        return int(np.argmax(means))
+
+    @cached_property
+    def speed(self) -> Floats | None:
+        """(x, y, z) magnitude of the mean velocity at `moment`."""
+        if self.velocity is None:
+            return None
+        found: Floats = np.linalg.norm(self.velocity.data[:, :, :, self.moment], axis=-1)
+        return found
+
+    @cached_property
+    def opening_places(self) -> dict[str, Floats]:
+        """Name -> world point (3,) mm in the middle of an opening."""
+        if self.openings is None:
+            return {}
+        data, places = self.openings.data, {}
+        for value in self.openings.present():
+            if value >= FIRST_OPENING and value != self.openings.unannotated:
+                name = self.openings.labels.get(value, f"opening-{value}")
+                places[name] = self.openings.grid.world(np.argwhere(data == value).mean(axis=0))
+        return places
+
+    def result(self, stage: str) -> dict[str, object]:
+        """Values that a stage wrote, of all metrics that are there; empty where it wrote none."""
+        merged: dict[str, object] = {}
+        for metrics in self.metrics:
+            if stage_of(metrics) == stage:
+                merged.update(metrics.values)
+        return merged
+
+
+def stage_of(artifact: Artifact) -> str | None:
+    """The stage that wrote an artifact, by its record; None for what was made in memory or came from elsewhere."""
+    record = artifact.origin.record if artifact.origin is not None else None
+    return str(record["stage"]) if record else None

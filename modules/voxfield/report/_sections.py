@@ -1,0 +1,196 @@
+"""What stands in the sections of a subject's page, and one honest sentence for each thing that does not."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from voxfield.artifacts import Grid
+from voxfield.report._anatomy import projections, slices
+from voxfield.report._facts import grade_text
+from voxfield.report._flow import speed_rows
+from voxfield.report._material import Material
+from voxfield.report._numbers import duration, fixed, percent, pressure_with_sd, significant
+from voxfield.report._pressure import along_vessel, pressure_pictures
+from voxfield.report._sheet import Sheet
+from voxfield.report._tables import branch_table, drop_table
+from voxfield.report._tree import BRIDGE, tree_pictures
+from voxfield.report._view import OBLIQUE_DEGREES
+
+Content = dict[str, Any]
+CONTENTS = (
+    ("scan", "Scan and lumen"), ("vessels", "Vessels"), ("velocity", "Velocity"), ("pressure", "Pressure"),
+    ("grade", "Grade"), ("truth", "Against the truth"), ("findings", "Findings"), ("making", "How this was made"),
+)  # fmt: skip
+COVERAGE_WORDS = "marginal coverage under exchangeable patients"
+
+
+def scan_section(material: Material, sheet: Sheet) -> Content:
+    """Slices and projections of the scan."""
+    tilt = material.frame.tilt
+    orientation = "Letters are those of the body; the patient's right is on the left of axial and coronal pictures."
+    if tilt > OBLIQUE_DEGREES:
+        orientation += f" The pictures follow the voxels, which are tilted by {fixed(tilt, 0)} degrees, so letters are the nearest ones."
+    shape = " × ".join(str(n) for n in material.image.grid.shape)
+    sentence = f"The scan has {shape} voxels of {spacing_text(material.image.grid)}."
+    if material.lumen is not None:
+        sentence += " Slices start where they cut most of the lumen; the sliders step through it."
+    return {
+        "slices": slices(material, sheet),
+        "projections": projections(material, sheet),
+        "has_lumen": material.lumen is not None,
+        "has_bridge": material.bridge is not None,
+        "words": {"slices": sentence, "orientation": orientation},
+    }
+
+
+def spacing_text(grid: Grid) -> str:
+    """`0.4 mm`, or `0.4 × 0.4 × 0.7 mm` where the edges differ."""
+    edges = [f"{float(f'{s:.3g}'):g}" for s in grid.spacing]
+    return f"{edges[0] if len(set(edges)) == 1 else ' × '.join(edges)} mm"
+
+
+def vessel_section(material: Material, sheet: Sheet) -> Content:
+    """The tree and the table of its branches."""
+    tree, content = material.centerline, {"tree": None, "branches": None, "has_bridge_nodes": False}
+    if tree is not None and len(tree) > 1:
+        pictures, bar = tree_pictures(material, sheet)
+        content |= {"tree": {"pictures": pictures, "bar": bar}, "has_bridge_nodes": bool((tree.kinds == BRIDGE).any())}
+    if material.branches is not None and len(material.branches):
+        content["branches"] = branch_table(material.branches)
+    return content
+
+
+def velocity_section(material: Material, sheet: Sheet, backgrounds: list[str]) -> Content:
+    """Speed in slices and through the lumen, and its standard deviation."""
+    velocity = material.velocity
+    if velocity is None or not velocity.data.any():
+        return {"flow": None}
+    rows = speed_rows(material, sheet, backgrounds)
+    headings = {
+        "speed": ("", "Speed of the posterior mean in colour over the scan, in the slices with most lumen. Arrows lie along the "
+                      "part of the velocity that is in the plane; their length goes with its size, alike in all three pictures."),
+        "sd": ("How sure it is", "Standard deviation of the velocity: the root of the summed variances of its three components."),
+        "fastest": ("Through the whole lumen", "The fastest voxel along every line of sight."),
+    }  # fmt: skip
+    for row in rows:
+        row["heading"], row["caption"] = headings[row["name"]]
+    frames = velocity.data.shape[3]
+    sentence = f"Reconstructed on voxels of {spacing_text(velocity.grid)}."
+    if frames > 1:
+        sentence += f" Of {frames} frames, number {material.moment + 1} is shown, which is the fastest on average."
+    return {"flow": rows, "velocity_words": sentence}
+
+
+def pressure_section(material: Material, sheet: Sheet) -> Content:
+    """Pressure along the vessel, through the lumen and at the openings."""
+    content: Content = {"pressure": None, "drops": None, "along": along_vessel(material), "along_words": ""}
+    if material.pressure is not None and material.pressure.data.any():
+        pictures, bar = pressure_pictures(material, sheet)
+        content["pressure"] = {"pictures": pictures, "bar": bar}
+    band = " The band is two standard deviations to either side." if material.pressure_sd is not None else ""
+    content["along_words"] = f"Relative pressure at the centerline, from its root to its ends.{band} Only differences mean something."
+    if material.drops is not None and len(material.drops):
+        content["drops"] = drop_table(material.drops, material.moment)
+    return content
+
+
+def grade_section(facts: Mapping[str, Any]) -> Content:
+    """The grade, its set and what the set promises."""
+    if facts["grade"] is None:
+        return {"grade": None}
+    low, high = facts["grade_set"] or (None, None)
+    chances = facts["grade_probabilities"] or []
+    rows = [
+        {
+            "grade": number,
+            "width": round(100 * float(p), 1),
+            "text": percent(float(p), 0),
+            "inside": low is not None and low <= number <= high,
+        }
+        for number, p in enumerate(chances)
+    ]
+    alt = ", ".join(f"grade {row['grade']}: {row['text']}" for row in rows)
+    return {"grade": {"text": grade_text(facts), "coverage": coverage_text(facts), "rows": rows, "alt": alt}}
+
+
+def coverage_text(facts: Mapping[str, Any]) -> str:
+    """What the set of a grade promises, in words."""
+    if facts["grade_set"] is None:
+        return "There is no set with a stated coverage."
+    if facts["grade_certified"] is False or facts["grade_coverage"] is None:
+        return "No coverage is claimed for the set: too few patients to calibrate it."
+    level = percent(facts["grade_coverage"], 0)
+    return f"The set holds the true grade with a probability of at least {level}: {COVERAGE_WORDS}."
+
+
+def tiles(facts: Mapping[str, Any], findings: list[dict[str, Any]], stages: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """The numbers at the head of the page, those that are known."""
+    made: list[dict[str, str]] = []
+
+    def tile(what: str, value: str, more: str = "", kind: str = "") -> None:
+        made.append({"what": what, "value": value, "more": more, "kind": kind})
+
+    if facts["grade"] is not None:
+        low, high = facts["grade_set"] or (None, None)
+        tile("severity grade", f"{facts['grade']}", "no set" if low is None else f"set {low}" if low == high else f"set {low} to {high}")
+    if facts["stenosis"] is not None:
+        tile("narrowest stenosis", percent(facts["stenosis"], 0), f"branch {facts['stenosis_branch']}")
+    if facts["drop_pa"] is not None:
+        value, mmhg = pressure_with_sd(facts["drop_pa"], facts["drop_sd_pa"]).rstrip(")").split(" (")
+        tile("largest pressure drop", value, f"{mmhg}, {facts['drop_from']} to {facts['drop_to']}")
+    if facts["peak_speed"] is not None:
+        tile("peak speed", significant(facts["peak_speed"]), facts["speed_unit"] or "unit not stated")
+    if facts["dice"] is not None:
+        tile("Dice against the truth", fixed(facts["dice"], 3), "lumen")
+    if facts["velocity_error"] is not None:
+        tile("velocity error", percent(facts["velocity_error"]), "relative L2")
+    grave = {level: sum(f["level"] == level for f in findings) for level in ("error", "warning", "info")}
+    worst = next((level for level in ("error", "warning") if grave[level]), "")
+    tile("findings", str(len(findings)), ", ".join(f"{n} {level}" for level, n in grave.items() if n) or "none", worst)
+    if any(s["cpu_s"] is not None for s in stages):
+        tile("computing time", duration(sum(s["cpu_s"] or 0 for s in stages)), f"CPU, {len(stages)} stages")
+    return made
+
+
+def absences(material: Material, facts: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Per section a sentence for what is not there."""
+    said: dict[str, list[str]] = {name: [] for name, _ in CONTENTS}
+    if material.lumen is None:
+        said["scan"].append("No segmentation was given, so no lumen is outlined.")
+    elif not material.lumen[0].any():
+        said["scan"].append("The segmentation is empty: it found no lumen.")
+    if material.centerline is None or len(material.centerline) < 2:
+        said["vessels"].append("There is no centerline, so neither a tree nor the way along the vessel can be drawn.")
+    if material.branches is None or not len(material.branches):
+        said["vessels"].append("There is no table of branches.")
+    said["velocity"] += _absent_velocity(material)
+    said["pressure"] += _absent_pressure(material)
+    if facts["grade"] is None:
+        said["grade"].append("This subject was not graded.")
+    if not any(material.result(stage) for stage in ("segmentation.evaluate", "fields.evaluate", "pde.evaluate")):
+        said["truth"].append("No truth is known for this subject, so nothing on this page was compared with one.")
+    return said
+
+
+def _absent_velocity(material: Material) -> list[str]:
+    if material.velocity is None:
+        return ["No velocity was reconstructed for this subject."]
+    if not material.velocity.data.any():
+        return ["The reconstructed velocity is zero everywhere."]
+    said = []
+    if material.velocity_sd is None:
+        said.append("No standard deviation of the velocity was given, so nothing is said about how sure it is.")
+    if material.velocity.unit is None:
+        said.append("The unit of the velocity was never stated; colours are in the units of the file.")
+    return said
+
+
+def _absent_pressure(material: Material) -> list[str]:
+    if material.pressure is not None:
+        if material.pressure_sd is None:
+            return ["No standard deviation of the pressure was given, so no band is drawn."]
+        return []
+    if material.velocity is not None and material.velocity.unit is None:
+        return ["Pressure was refused: the unit of the velocity is unknown, and pressure goes with the square of speed."]
+    if material.velocity is None:
+        return ["There is no pressure, since no velocity was reconstructed."]
+    return ["No pressure was computed for this subject."]

@@ -1,0 +1,63 @@
+"""Tables of a subject as a page shows them: known columns under words, numbers with units, what is missing as a dash."""
+
+from collections.abc import Callable
+from typing import Any
+
+from voxfield.artifacts import Table
+from voxfield.report._numbers import PASCAL_PER_MMHG, fixed, percent, significant, with_sd
+
+Column = tuple[str, str, Callable[[Any], str], bool]  # column, label, wording, numeric
+
+
+def _mm(value: Any) -> str:
+    return fixed(value, 2)
+
+
+BRANCHES: tuple[Column, ...] = (
+    ("branch", "branch", significant, True),
+    ("parent", "parent", significant, True),
+    ("generation", "generation", significant, True),
+    ("length_mm", "length, mm", lambda v: fixed(v, 1), True),
+    ("radius_mean_mm", "mean radius, mm", _mm, True),
+    ("radius_min_mm", "smallest radius, mm", _mm, True),
+    ("radius_distal_mm", "distal radius, mm", _mm, True),
+    ("stenosis", "stenosis", lambda v: percent(v, 0), True),
+    ("bridge", "bridge", lambda v: "yes" if v else "", False),
+)
+
+
+def branch_table(branches: Table) -> dict[str, Any]:
+    """The branch table, without the coordinates."""
+    shown = [column for column in BRANCHES if column[0] in branches.columns]
+    return {
+        "columns": [{"label": label, "numeric": numeric} for _, label, _, numeric in shown],
+        "rows": [
+            [_cell(row[name], write(row[name]), numeric) for name, _, write, numeric in shown] for row in branches.rows()
+        ],
+    }
+
+
+def drop_table(drops: Table, moment: int) -> dict[str, Any]:
+    """Pressure at the openings of one frame: Pa and mmHg with standard deviations, flow and peak speed where known."""
+    rows = [row for row in drops.rows() if row.get("frame") in (None, moment)]
+    known = [name for name in ("flow_ml_per_s", "peak_speed_m_per_s", "voxels_across") if name in drops.columns]
+    labels = {"flow_ml_per_s": "outward flow, ml/s", "peak_speed_m_per_s": "peak speed, m/s", "voxels_across": "voxels across"}
+    columns = [{"label": "opening", "numeric": False}, *({"label": f"pressure, {u}", "numeric": True} for u in ("Pa", "mmHg"))]
+    columns += [{"label": labels[name], "numeric": True} for name in known]
+    return {"columns": columns, "rows": [_drop_cells(row, known) for row in rows]}
+
+
+def _drop_cells(row: dict[str, Any], known: list[str]) -> list[dict[str, Any]]:
+    pressure, sd = row["pressure_pa"], row.get("sd_pa")
+    name = f"{row['name']} (reference)" if row.get("reference") else str(row["name"])
+    in_mmhg = None if pressure is None else pressure / PASCAL_PER_MMHG
+    cells = [
+        _cell(name, name, False),
+        _cell(pressure, with_sd(pressure, sd), True),
+        _cell(in_mmhg, with_sd(in_mmhg, sd and sd / PASCAL_PER_MMHG), True),
+    ]
+    return cells + [_cell(row[name], significant(row[name]), True) for name in known]
+
+
+def _cell(value: Any, text: str, numeric: bool) -> dict[str, Any]:
+    return {"value": "" if value is None else value, "text": text, "numeric": numeric}
