@@ -108,8 +108,7 @@ def ethier_steinman(fluid: Fluid, time: float) -> Flow:
             axis=1,
         )
         p = sum(
-            e[i] ** 2
-            + 2 * np.sin(a * x[:, i] + d * x[:, j]) * np.cos(a * x[:, k] + d * x[:, i]) * e[j] * e[k]
+            e[i] ** 2 + 2 * np.sin(a * x[:, i] + d * x[:, j]) * np.cos(a * x[:, k] + d * x[:, i]) * e[j] * e[k]
             for i, j, k in pairs
         )
         rate = decay**4
@@ -145,9 +144,7 @@ class Wedge:
     throat      metres across at the inner radius; the outer radius is twice the inner one
     """
 
-    def __init__(
-        self, half_angle: float, reynolds: float, throat: float, fluid: Fluid, tilt: float = 0.3
-    ) -> None:
+    def __init__(self, half_angle: float, reynolds: float, throat: float, fluid: Fluid, tilt: float = 0.3) -> None:
         self.half_angle, self.tilt, self.fluid = half_angle, tilt, fluid
         self.inner = throat / (2 * half_angle)
         nu = fluid.viscosity / fluid.density
@@ -173,9 +170,7 @@ class Wedge:
             raise RuntimeError(message)
         self.profile, self.constant, self.nu = found.sol, float(found.p[0]), nu
 
-    def lumen(
-        self, across: int, layers: int = 6
-    ) -> tuple[NDArray[np.bool_], Floats, tuple[float, float, float]]:
+    def lumen(self, across: int, layers: int = 6) -> tuple[NDArray[np.bool_], Floats, tuple[float, float, float]]:
         """Voxels inside: mask, centres and spacing, `across` voxels over the throat."""
         step = 2 * self.half_angle * self.inner / across
         outer = 2 * self.inner
@@ -186,18 +181,14 @@ class Wedge:
         return mask, points, (step,) * 3
 
     def _polar(self, points: Floats) -> tuple[Floats, Floats]:
-        return np.hypot(points[..., 0], points[..., 1]), np.arctan2(
-            points[..., 1], points[..., 0]
-        ) - self.tilt
+        return np.hypot(points[..., 0], points[..., 1]), np.arctan2(points[..., 1], points[..., 0]) - self.tilt
 
     def __call__(self, points: Floats) -> tuple[Floats, Floats]:
         """Velocity and pressure at points (n, 3)."""
         radius, angle = self._polar(points)
         flow = self.profile(angle)[0]
         speed = flow / radius
-        u = np.stack(
-            [speed * np.cos(angle + self.tilt), speed * np.sin(angle + self.tilt), 0 * speed], axis=1
-        )
+        u = np.stack([speed * np.cos(angle + self.tilt), speed * np.sin(angle + self.tilt), 0 * speed], axis=1)
         return u, self.fluid.density * (4 * self.nu * flow - self.constant) / (2 * radius**2)
 
 

@@ -70,9 +70,7 @@ def test_unsteady_flow_converges_in_space_and_time_together() -> None:
         mask, points, spacing = bent_tube(shape)
         domain = VoxelDomain(mask, spacing)
         step = 2.0 / shape[0]
-        frames, pressures = zip(
-            *(ethier_steinman(fluid, k * step)(points[mask]) for k in range(3)), strict=True
-        )
+        frames, pressures = zip(*(ethier_steinman(fluid, k * step)(points[mask]) for k in range(3)), strict=True)
         for frame in (0, 1, 2):  # one-sided at the ends, central in the middle
             rates = time_derivative(np.stack(frames), step, periodic=False)
             force = momentum_force(domain, frames[frame], fluid, acceleration=rates[frame])

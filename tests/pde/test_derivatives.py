@@ -18,9 +18,7 @@ def quadratic(points: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np
 
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 999), st.tuples(*[st.floats(0.3, 3.0)] * 3))
-def test_quadratics_are_differentiated_exactly_up_to_the_wall(
-    seed: int, spacing: tuple[float, float, float]
-) -> None:
+def test_quadratics_are_differentiated_exactly_up_to_the_wall(seed: int, spacing: tuple[float, float, float]) -> None:
     mask, _, _ = bent_tube((12, 14, 13))
     domain = VoxelDomain(mask, spacing)
     values, gradient, laplacian = quadratic(domain.cells * np.array(spacing), seed)

@@ -16,9 +16,7 @@ def test_gradient_is_the_difference_quotient_across_every_interior_face(mask: np
     domain = VoxelDomain(mask, SPACING)
     values = np.random.default_rng(0).standard_normal(domain.size)
     box = domain.dense(values, fill=np.nan)
-    expected = [
-        np.diff(box, axis=axis)[np.isfinite(np.diff(box, axis=axis))] / SPACING[axis] for axis in range(3)
-    ]
+    expected = [np.diff(box, axis=axis)[np.isfinite(np.diff(box, axis=axis))] / SPACING[axis] for axis in range(3)]
     np.testing.assert_allclose(domain.gradient @ values, np.concatenate(expected))
     assert [len(part) for part in domain.split(domain.gradient @ values)] == [len(part) for part in expected]
 

@@ -47,9 +47,7 @@ def test_iterations_hardly_grow_with_the_length_of_a_tube() -> None:
     for length in (100, 400):
         domain = VoxelDomain(np.ones((length, 6, 6), dtype=bool), (1.0, 1.0, 1.0))
         force = np.random.default_rng(0).standard_normal((sum(domain.face_counts), 1)) + 1
-        counts.append(
-            EllipticSolver(domain.stiffness, domain.cells).solve(domain.divergence @ force).iterations
-        )
+        counts.append(EllipticSolver(domain.stiffness, domain.cells).solve(domain.divergence @ force).iterations)
     assert counts[1] < 1.5 * counts[0] < 150
 
 

@@ -87,9 +87,7 @@ def test_a_velocity_without_a_unit_is_refused(unit: str | None, words: str, tmp_
     samples, openings = inputs(unit=unit)
     samples.save(tmp_path / "samples.safetensors")
     loaded = FieldSamples.load(tmp_path / "samples.safetensors")
-    with pytest.raises(
-        InputError, match=f"samples.safetensors: the velocity {words}; expected m/s, cm/s or mm/s"
-    ):
+    with pytest.raises(InputError, match=f"samples.safetensors: the velocity {words}; expected m/s, cm/s or mm/s"):
         pressure(loaded, openings)
 
 
@@ -105,9 +103,7 @@ def test_reference_by_label_and_by_name() -> None:
         result, _ = run(*inputs(), reference=wanted)
         assert result.metrics.values["reference"] == "outlet"
         assert result.drops.rows()[0]["pressure_pa"] == pytest.approx(TUBE.drop, rel=0.01)
-    with pytest.raises(
-        SettingsError, match=r"'reference' is 'aorta'; expected one of the openings 2 \(inlet\), 3"
-    ):
+    with pytest.raises(SettingsError, match=r"'reference' is 'aorta'; expected one of the openings 2 \(inlet\), 3"):
         run(*inputs(), reference="aorta")
 
 
@@ -116,9 +112,7 @@ def test_spread_of_the_samples_becomes_the_standard_deviation_and_the_bias() -> 
     result, _ = run(*inputs(factors))
     end = outlet(result)
     assert end["sd_pa"] == pytest.approx(TUBE.drop * factors.std(ddof=1), rel=0.05)
-    assert end["mean_field_mmhg"] == pytest.approx(
-        end["pressure_mmhg"], rel=0.01
-    )  # the pressure is linear here
+    assert end["mean_field_mmhg"] == pytest.approx(end["pressure_mmhg"], rel=0.01)  # the pressure is linear here
     values, held = result.pressure_samples.values[:, 0, :, 0], TUBE.mask
     np.testing.assert_allclose(result.pressure.data[held], values.mean(axis=0), atol=1e-4)
     np.testing.assert_allclose(result.pressure_sd.data[held], values.std(axis=0, ddof=1), atol=1e-4)

@@ -93,9 +93,7 @@ def _stencil() -> tuple[Ints, Floats, Floats]:
     offsets = np.stack(np.meshgrid(side, side, side, indexing="ij"), axis=-1).reshape(-1, 3)
     offsets = offsets[(offsets**2).sum(axis=1) <= REACH**2]
     x, y, z = offsets.T.astype(float)
-    monomials = np.stack(
-        [np.ones_like(x), x, y, z, x * x / 2, y * y / 2, z * z / 2, x * y, x * z, y * z], axis=1
-    )
+    monomials = np.stack([np.ones_like(x), x, y, z, x * x / 2, y * y / 2, z * z / 2, x * y, x * z, y * z], axis=1)
     weighted = np.exp(-FALLOFF * (offsets**2).sum(axis=1))[:, None] * monomials
     outer = (weighted[:, :, None] * monomials[:, None, :]).reshape(len(offsets), -1)
     return offsets, weighted, outer

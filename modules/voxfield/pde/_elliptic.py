@@ -76,9 +76,7 @@ class EllipticSolver:
         rows = np.flatnonzero(free[self.components])
         sizes = np.bincount(self.components, minlength=count)[self.components[rows]]
         columns = (np.cumsum(free) - 1)[self.components[rows]]
-        return sparse.csr_array(
-            (1 / np.sqrt(sizes), (rows, columns)), shape=(len(self.cells), int(free.sum()))
-        )
+        return sparse.csr_array((1 / np.sqrt(sizes), (rows, columns)), shape=(len(self.cells), int(free.sum())))
 
     def solve(self, rhs: Floats) -> Solution:
         """Solve for the columns of rhs (n, k). Raises InputError where a column has no solution."""
@@ -113,9 +111,7 @@ class EllipticSolver:
             if not going.any():
                 return x, iteration
             q = self.matrix @ p
-            step = going * _ratio(
-                rz, _dots(p, q)
-            )  # a finished column must rest: beyond round-off it would diverge
+            step = going * _ratio(rz, _dots(p, q))  # a finished column must rest: beyond round-off it would diverge
             x += step * p
             r -= step * q
             z = self.precondition(r)
@@ -150,15 +146,11 @@ class EllipticSolver:
         while True:
             box = np.ravel_multi_index(tuple((low // side).T), tuple(low.max(axis=0) // side + 1))
             same = box[pairs.row] == box[pairs.col]
-            graph = sparse.csr_array(
-                (pairs.data[same], (pairs.row[same], pairs.col[same])), shape=pairs.shape
-            )
+            graph = sparse.csr_array((pairs.data[same], (pairs.row[same], pairs.col[same])), shape=pairs.shape)
             block = components(graph)
             count = int(block.max()) + 1
             if count <= COARSE_SIZE or side > low.max():
-                return sparse.csr_array(
-                    (np.ones(len(low)), (np.arange(len(low)), block)), shape=(len(low), count)
-                )
+                return sparse.csr_array((np.ones(len(low)), (np.arange(len(low)), block)), shape=(len(low), count))
             side = side * 5 // 4 + 1
 
     def _coarse_inverse(self, blocks: sparse.csr_array) -> Floats:

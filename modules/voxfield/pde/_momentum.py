@@ -5,10 +5,9 @@ pressure there. Hence, across a face normal to axis k, the term u_k du_k/dx_k is
 -- exact for what it stands for, and telescoping along the axis -- while the transverse terms and the
 Laplacian are the mean of those at the two voxels, from the local fits of `_derivatives`.
 
-Chosen among seven forms by the exact flows of tests/pde (`benchmarks/pressure.py` prints the comparison):
-the divergence form has 2 to 4 times the noise when the samples are not divergence-free to the last digit,
-the rotational form (gradient of u^2/2 plus u x curl u) has 2 to 3 times the error beside a wall with a thin
-boundary layer, and plain averages of u . grad u double the error of the drop through a narrowing.
+Chosen by flows with known pressure (`benchmarks/pressure.py` prints the comparison): between inclined walls the
+average of u . grad u has 1.4 times the error, the rotational form (gradient of u^2/2 less u x curl u) 1.8 times and
+the divergence form 1.6 times, the last also 1.5 times the spread under noise that is not free of divergence.
 """
 
 from __future__ import annotations

@@ -137,6 +137,4 @@ def reference_label(wanted: int | str | None, names: dict[int, str]) -> int:
         if wanted in (label, name):
             return label
     known = ", ".join(f"{label} ({name})" for label, name in sorted(names.items()))
-    raise SettingsError(
-        f"pde.pressure: setting 'reference' is {wanted!r}; expected one of the openings {known}"
-    )
+    raise SettingsError(f"pde.pressure: setting 'reference' is {wanted!r}; expected one of the openings {known}")

@@ -57,9 +57,7 @@ def judge(
     _judge_openings(posterior, names, name, ctx)
 
 
-def _judge_openings(
-    posterior: PressurePosterior, names: dict[int, str], reference: str, ctx: Context
-) -> None:
+def _judge_openings(posterior: PressurePosterior, names: dict[int, str], reference: str, ctx: Context) -> None:
     known = np.isfinite(posterior.planes)
     unreached = [names[label] for place, label in enumerate(posterior.labels) if not known[..., place].any()]
     if unreached:
@@ -113,9 +111,7 @@ def _metrics(
 ) -> dict[str, Any]:
     field = posterior.mean_field
     known = [row for row in rows if row["pressure_mmhg"] is not None and not row["reference"]]
-    biases = [
-        row["mean_field_mmhg"] - row["pressure_mmhg"] for row in known if row["mean_field_mmhg"] is not None
-    ]
+    biases = [row["mean_field_mmhg"] - row["pressure_mmhg"] for row in known if row["mean_field_mmhg"] is not None]
     return {
         "reference": reference,
         "density_kg_per_m3": method.fluid.density,
@@ -124,9 +120,7 @@ def _metrics(
         "samples": int(posterior.solved.sum()),
         "frames": posterior.planes.shape[1],
         "voxels": int(posterior.held.any(axis=0).sum()),
-        "openings": [
-            {key: row[key] for key in ("frame", "name", "pressure_mmhg", "sd_mmhg")} for row in known
-        ],
+        "openings": [{key: row[key] for key in ("frame", "name", "pressure_mmhg", "sd_mmhg")} for row in known],
         "largest_drop_mmhg": max((-row["pressure_mmhg"] for row in known), default=None),
         "mean_field_bias_mmhg": max(biases, key=abs, default=None),
         "peak_speed_m_per_s": None if field is None else float(field.peaks.max()),

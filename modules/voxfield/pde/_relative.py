@@ -83,9 +83,7 @@ class Lumen:
     @cached_property
     def openings(self) -> dict[int, Opening]:
         """Planes of the openings that the domain has."""
-        return {
-            label: opening_plane(self.domain, faces) for label, faces in self.boundary.items() if label > 1
-        }
+        return {label: opening_plane(self.domain, faces) for label, faces in self.boundary.items() if label > 1}
 
     @cached_property
     def fit(self) -> LocalFit:
@@ -168,9 +166,7 @@ def _forces(lumen: Lumen, velocity: Floats, fluid: Fluid, timing: Timing | None)
             rates = time_derivative(velocity[sample], timing.step, periodic=timing.cyclic)
         for frame in range(frames):
             rate = None if rates is None else rates[frame]
-            force = momentum_force(
-                lumen.domain, velocity[sample, frame], fluid, acceleration=rate, fit=lumen.fit
-            )
+            force = momentum_force(lumen.domain, velocity[sample, frame], fluid, acceleration=rate, fit=lumen.fit)
             cells[..., sample * frames + frame] = force.cells
             faces[..., sample * frames + frame] = force.faces
     return cells, faces
@@ -178,9 +174,7 @@ def _forces(lumen: Lumen, velocity: Floats, fluid: Fluid, timing: Timing | None)
 
 def faces_within(domain: VoxelDomain, face_values: Floats, part: VoxelDomain) -> Floats:
     """Values (g, k) on the interior faces of a domain from those (f, k) of one that contains it."""
-    above = np.zeros(
-        (domain.size, 3, face_values.shape[1])
-    )  # value on the face above each voxel, axis by axis
+    above = np.zeros((domain.size, 3, face_values.shape[1]))  # value on the face above each voxel, axis by axis
     for axis, values in enumerate(domain.split(face_values)):
         above[domain.faces[axis][0], axis] = values
     numbers = domain.index[part.mask]

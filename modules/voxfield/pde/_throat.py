@@ -37,9 +37,7 @@ def wall_distance(lumen: Mask, marks: NDArray[np.integer]) -> Floats:
     return np.where(lumen, distance, 0.0)
 
 
-def voxels_across(
-    lumen: Mask, marks: NDArray[np.integer], start: Mask, ends: dict[int, Mask]
-) -> dict[int, int]:
+def voxels_across(lumen: Mask, marks: NDArray[np.integer], start: Mask, ends: dict[int, Mask]) -> dict[int, int]:
     """Whole voxels that fit across the throat between `start` and each end; 0 where they are not connected.
 
     start  (x, y, z)           lumen voxels at the reference opening
