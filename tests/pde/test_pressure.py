@@ -107,6 +107,12 @@ def test_reference_by_label_and_by_name() -> None:
         run(*inputs(), reference="aorta")
 
 
+def test_without_a_named_inlet_the_reference_is_where_the_flow_comes_in() -> None:
+    samples, openings = inputs(-1.0)
+    result, _ = run(samples, LabelMap(openings.data, openings.affine))
+    assert result.metrics.values["reference"] == "opening-3"
+
+
 def test_spread_of_the_samples_becomes_the_standard_deviation_and_the_bias() -> None:
     factors = 1 + 0.1 * np.random.default_rng(0).standard_normal(16)
     result, _ = run(*inputs(factors))

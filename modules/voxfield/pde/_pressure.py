@@ -59,7 +59,7 @@ def pressure(
     Settings
     density_kg_per_m3: density of the fluid, kg/m^3; 1060 is blood.
     viscosity_pa_s: dynamic viscosity, Pa s; blood is taken as 0.0035 to 0.004.
-    reference: opening of zero mean pressure, label or name; none: the first inlet, else the lowest label.
+    reference: opening of zero mean pressure, label or name; none: the first named inlet, else that of largest inflow.
     frame_spacing_s: seconds between frames; needed for a series, unused for a single frame.
     cyclic: whether the last frame is followed by the first, as in gated series; decides du/dt at the ends.
     tolerance: relative residual of the linear solves.
@@ -72,7 +72,7 @@ def pressure(
     velocities = si_velocities(samples, openings, ctx)
     timing = series_timing(samples, frame_spacing_s, cyclic, ctx)
     names = opening_names(velocities, openings)
-    label = reference_label(reference, names)
+    label = reference_label(reference, names, velocities, openings)
     method = Method(Fluid(density_kg_per_m3, viscosity_pa_s), label, timing, tolerance)
     posterior = pressure_posterior(velocities, method)
     judge(posterior, names, method, samples, ctx)

@@ -8,7 +8,7 @@ import numpy as np
 
 from voxfield.errors import InputError, SettingsError
 from voxfield.pde._domain import VoxelDomain
-from voxfield.pde._openings import FIRST_OPENING, boundary_faces
+from voxfield.pde._openings import FIRST_OPENING, boundary_faces, opening_plane
 from voxfield.pde._posterior import Velocities
 from voxfield.pde._relative import Timing
 
@@ -116,25 +116,37 @@ def series_timing(samples: FieldSamples, step: float | None, cyclic: bool, ctx: 
 
 
 def opening_names(velocities: Velocities, openings: LabelMap) -> dict[int, str]:
-    """Names of the openings by label. Raises InputError where none touches a lumen."""
-    touching = boundary_faces(VoxelDomain(velocities.mask, velocities.spacing), velocities.marks)
+    """Names of the openings by label, in order of label."""
     present = [label for label in np.unique(velocities.marks).tolist() if label >= FIRST_OPENING]
-    if not any(label in touching for label in present):
-        raise InputError(
-            "no opening touches the lumen; expected caps labelled 2 or more just outside it, or on its "
-            "voxels at the edge of the field of view; pressure needs one as reference",
-            file=openings.file,
-        )
     return {label: openings.labels.get(label, f"opening-{label}") for label in present}
 
 
-def reference_label(wanted: int | str | None, names: dict[int, str]) -> int:
-    """The opening meant by a label, by a name, or by nothing: the first inlet, else the lowest label."""
+def reference_label(wanted: int | str | None, names: dict[int, str], velocities: Velocities, openings: LabelMap) -> int:
+    """The opening meant by a label, by a name, or by nothing: the first named inlet, else that of largest inflow."""
+    inflow = _inflow(velocities)
+    if not inflow:
+        raise InputError(
+            "no opening touches the lumen; expected caps labelled 2 or more just outside it, or on its voxels at the "
+            "edge of the field of view; pressure needs one as reference",
+            file=openings.file,
+        )
     if wanted is None:
-        inlets = [label for label, name in names.items() if name.lower().startswith("inlet")]
-        return (inlets or sorted(names))[0]
+        inlets = [label for label in inflow if names[label].lower().startswith("inlet")]
+        return inlets[0] if inlets else max(inflow, key=lambda label: inflow[label])
     for label, name in names.items():
         if wanted in (label, name):
             return label
-    known = ", ".join(f"{label} ({name})" for label, name in sorted(names.items()))
+    known = ", ".join(f"{label} ({name})" for label, name in names.items())
     raise SettingsError(f"pde.pressure: setting 'reference' is {wanted!r}; expected one of the openings {known}")
+
+
+def _inflow(velocities: Velocities) -> dict[int, float]:
+    """Mean flow of all samples and frames into each opening that touches a lumen, m^3/s."""
+    domain = VoxelDomain(velocities.mask, velocities.spacing)
+    mean = np.einsum("stnc,sn->nc", velocities.values, velocities.inside) / np.prod(velocities.values.shape[:2])
+    touching = boundary_faces(domain, velocities.marks)
+    return {
+        label: -float(opening_plane(domain, faces).flux(mean[..., None])[0])
+        for label, faces in touching.items()
+        if label >= FIRST_OPENING
+    }

@@ -111,6 +111,7 @@ def _metrics(
 ) -> dict[str, Any]:
     field = posterior.mean_field
     known = [row for row in rows if row["pressure_mmhg"] is not None and not row["reference"]]
+    heights = [0.0, *(row["pressure_mmhg"] for row in known)]
     biases = [row["mean_field_mmhg"] - row["pressure_mmhg"] for row in known if row["mean_field_mmhg"] is not None]
     return {
         "reference": reference,
@@ -121,7 +122,7 @@ def _metrics(
         "frames": posterior.planes.shape[1],
         "voxels": int(posterior.held.any(axis=0).sum()),
         "openings": [{key: row[key] for key in ("frame", "name", "pressure_mmhg", "sd_mmhg")} for row in known],
-        "largest_drop_mmhg": max((-row["pressure_mmhg"] for row in known), default=None),
+        "largest_difference_mmhg": max(heights) - min(heights),
         "mean_field_bias_mmhg": max(biases, key=abs, default=None),
         "peak_speed_m_per_s": None if field is None else float(field.peaks.max()),
         "voxels_across_throat": min(posterior.across.values(), default=None),

@@ -147,7 +147,8 @@ def relative_pressure(
         values,
         cell_force,
         face_force,
-        {label: plane.pressure(values, cell_force) for label, plane in planes},
+        {label: plane.pressure(values, cell_force) for label, plane in planes}
+        | {lumen.reference: np.zeros(len(fields.T))},
         {label: plane.flux(fields) for label, plane in planes},
         {label: plane.peak_speed(fields) for label, plane in planes},
         np.linalg.norm(fields, axis=1).max(axis=0),
