@@ -87,7 +87,7 @@ rule centerline:
 rule evaluate_segmentation:
     input:
         prediction="sub-{subject}/lumen.nii.gz",
-        reference="sub-{subject}/lumen_true.nii.gz",
+        reference=lambda wildcards: reference_of(wildcards.subject),
     output:
         metrics="sub-{subject}/segmentation_metrics.json",
     log:
