@@ -109,9 +109,7 @@ def _from_root(root: int, beside: dict[int, list[Link]]) -> tuple[list[int], dic
     return order, above
 
 
-def _keep_heaviest(
-    label: Ints, links: list[Link], mass: Floats, trees: int | None, min_mass: float
-) -> Forest:
+def _keep_heaviest(label: Ints, links: list[Link], mass: Floats, trees: int | None, min_mass: float) -> Forest:
     """Rule 3, with the trees numbered by falling mass."""
     names = np.unique(label[label > 0])
     totals = np.array([mass[label == name].sum() for name in names])

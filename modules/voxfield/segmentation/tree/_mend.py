@@ -102,9 +102,7 @@ def mend(probability: Floats, mask: Mask, spacing: Floats, rules: Rules) -> Mend
     between = [
         _bridge("gap", link, cost)
         for link in links
-        if forest.tree[link.first]
-        and forest.tree[link.second]
-        and forest.tree[link.first] != forest.tree[link.second]
+        if forest.tree[link.first] and forest.tree[link.second] and forest.tree[link.first] != forest.tree[link.second]
     ]
     return Mended(
         labels,
@@ -230,8 +228,7 @@ def _spanning(links: list[Link], count: int) -> list[Link]:
 def _shifted(links: list[Link], box: tuple[slice, slice, slice]) -> list[Link]:
     origin = np.array([s.start for s in box])
     return [
-        link._replace(voxels=link.voxels + origin, start=link.start + origin, end=link.end + origin)
-        for link in links
+        link._replace(voxels=link.voxels + origin, start=link.start + origin, end=link.end + origin) for link in links
     ]
 
 

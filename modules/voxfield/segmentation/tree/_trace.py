@@ -1,0 +1,154 @@
+"""Centerlines of a mask: skeleton, then smooth lines through the centroids of cross-sections, out to the
+lumen's ends.
+
+Lee's skeleton has the right topology but zigzags by a voxel and stops about a radius before an end. So its
+lines are smoothed (`_nodes`), moved to the centroids of their sections (`_section`) and smoothed again, three
+times, and each end is carried on straight until it leaves the lumen or the field of view. No section is
+trusted inside a junction, where it belongs to two branches, nor on a bridge.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxfield.segmentation.metrics._topology import Mask
+from voxfield.segmentation.tree._ends import End, extend
+from voxfield.segmentation.tree._graph import (
+    Graph,
+    Path,
+    end_radius,
+    leaves_of,
+    prune,
+    reach_tips,
+    rooted_paths,
+    skeleton_graph,
+    trees_of,
+)
+from voxfield.segmentation.tree._nodes import (
+    Nodes,
+    distance_along,
+    junction_zone,
+    sample_paths,
+    smooth,
+    tangents,
+)
+from voxfield.segmentation.tree._section import Sections, cross_sections
+from voxfield.segmentation.tree._skeleton import Floats
+
+PASSES = 3
+JUNCTION_MERGE = 0.5
+
+
+class Trace(NamedTuple):
+    """Smooth centerlines; `radius` (n,) mm is NaN on bridges, `clear` (n,) where it was measured by a good section."""
+
+    nodes: Nodes
+    radius: Floats
+    clear: NDArray[np.bool_]
+    on_bridge: NDArray[np.bool_]
+    ends: list[End]
+    loops: Floats
+    trees: int
+
+
+def trace(
+    lumen: Mask, bridge: Mask, spacing: Floats, root_mm: Floats | None, spur_ratio: float, smoothing: float
+) -> Trace:
+    """Trace the centerlines of a (x, y, z) mask.
+
+    bridge     (x, y, z), the part of the lumen that is a bridge
+    root_mm    (3,) the root is the end nearest to it; None takes the widest end of each tree
+    smoothing  length L of the smoothing in radii
+    """
+    import edt
+
+    voxel = float(spacing.min())
+    inner = edt.edt(np.ascontiguousarray(lumen), anisotropy=tuple(spacing), black_border=False)
+    graph = reach_tips(prune(skeleton_graph(lumen, inner, spacing), spur_ratio, voxel), lumen, spacing)
+    paths, loop_ends, trees = _root(graph, root_mm)
+    if not paths:
+        empty = np.zeros((0, 3))
+        nodes = Nodes(empty, empty[:, 0], np.zeros(0, np.int64), np.zeros(0, np.int64), [], np.zeros(0, np.int64))
+        return Trace(nodes, empty[:, 0], np.zeros(0, bool), np.zeros(0, bool), [], empty, 0)
+    solid = lumen.astype(np.float32)
+    nodes = sample_paths(graph, paths, voxel)
+    nodes = _centre(nodes, solid, bridge, spacing, smoothing)
+    nodes, ends = extend(nodes, solid, spacing, loop_ends)
+    on_bridge = _at(bridge, nodes.points, spacing)
+    sections = _sections(nodes, solid, spacing)
+    clear = ~junction_zone(nodes) & ~on_bridge & (sections.escaped < 0.5)
+    radius = _fill(nodes, sections.radius, clear)
+    radius[on_bridge] = np.nan
+    return Trace(nodes, radius, clear, on_bridge, ends, graph.points[graph.loops].mean(axis=1), trees)
+
+
+def _root(graph: Graph, root_mm: Floats | None) -> tuple[list[Path], set[tuple[int, bool]], int]:
+    """Branches of all trees, the larger trees first; and the ends, as (branch, at the root), that break a loop."""
+    trees = sorted(trees_of(graph), key=lambda tree: (-len(tree), int(tree[0])))
+    broken = set(graph.loops.ravel().tolist())
+    roots = []
+    for tree in trees:
+        leaves = leaves_of(graph, tree)
+        free = [leaf for leaf in leaves if leaf not in broken] or leaves
+        roots.append(max(free, key=lambda leaf: (end_radius(graph, leaf), -leaf)))
+    if root_mm is not None and trees:
+        nearest = [(float(np.linalg.norm(graph.points[n] - root_mm)), k, n)
+                   for k, tree in enumerate(trees) for n in leaves_of(graph, tree)]  # fmt: skip
+        _, tree_number, leaf = min(nearest)
+        roots[tree_number] = leaf
+    paths: list[Path] = []
+    loop_ends: set[tuple[int, bool]] = set()
+    for root in roots:
+        offset = len(paths)
+        for path in rooted_paths(graph, root, JUNCTION_MERGE):
+            if path.nodes[-1] in broken:
+                loop_ends.add((len(paths), False))
+            paths.append(Path(path.nodes, path.parent + offset if path.parent >= 0 else -1))
+        if root in broken:
+            loop_ends.add((offset, True))
+    return paths, loop_ends, len(trees)
+
+
+def _centre(nodes: Nodes, solid: NDArray[np.float32], bridge: Mask, spacing: Floats, smoothing: float) -> Nodes:
+    """Move nodes to the middle of the lumen, as smooth lines."""
+    length = smoothing * np.maximum(nodes.inner, spacing.min())
+    nodes = smooth(nodes, nodes.points, np.ones(len(nodes.points)), length)
+    for _ in range(PASSES):
+        sections = _sections(nodes, solid, spacing, rays=16)
+        trusted = ~junction_zone(nodes) & ~_at(bridge, nodes.points, spacing) & (sections.escaped < 0.25)
+        # A section that moves its node by more than its radius belongs to something else.
+        shift = np.linalg.norm(sections.centroid - nodes.points, axis=1)
+        trusted &= shift <= np.maximum(sections.radius, spacing.min())
+        targets = np.where(trusted[:, None], sections.centroid, nodes.points)
+        nodes = smooth(nodes, targets, np.where(trusted, 1.0, 0.01), length)
+    return nodes
+
+
+def _sections(nodes: Nodes, solid: NDArray[np.float32], spacing: Floats, rays: int = 32) -> Sections:
+    reach = 2.5 * nodes.inner + 3 * spacing.max()
+    return cross_sections(solid, spacing, nodes.points, tangents(nodes), reach, rays)
+
+
+def _at(mask: Mask, points: Floats, spacing: Floats) -> NDArray[np.bool_]:
+    """Values (n,) of a mask at the voxels nearest to points in mm."""
+    voxels = np.clip(np.rint(points / spacing).astype(int), 0, np.array(mask.shape) - 1)
+    return np.asarray(mask[tuple(voxels.T)])
+
+
+def _fill(nodes: Nodes, radius: Floats, clear: NDArray[np.bool_]) -> Floats:
+    """Radii along each branch, where no section is clear from the nearest clear ones.
+
+    There a section can only be too large, by what it holds of another branch, so it also bounds the radius.
+    """
+    filled = radius.copy()
+    for number, row in enumerate(nodes.rows):
+        own = row if nodes.above[number] < 0 else row[1:]
+        good = clear[own]
+        if not good.any():
+            filled[own] = np.minimum(radius[own], 1.2 * nodes.inner[own])
+            continue
+        along = distance_along(nodes.points[own])
+        between = np.interp(along, along[good], radius[own][good])
+        filled[own] = np.where(good, radius[own], np.minimum(radius[own], between))
+    return filled
