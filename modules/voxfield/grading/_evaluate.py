@@ -71,9 +71,7 @@ def _roles(cohort: Cohort, training: Metrics | None, ctx: Context) -> list[str |
     if training is not None:
         split = training.values.get("split")
         if not isinstance(split, dict):
-            raise InputError(
-                "holds no split by patient; expected metrics of grading.train", file=training.file
-            )
+            raise InputError("holds no split by patient; expected metrics of grading.train", file=training.file)
         return [split.get(patient) for patient in cohort.patients]
     if any(cohort.columns.get("split", [])):
         return [ALIASES.get(str(role), role) for role in cohort.columns["split"]]

@@ -5,6 +5,8 @@ from typing import NamedTuple
 from voxfield.artifacts import Table
 from voxfield.stage import Context, Resources, stage
 
+NEEDED = ("branch", "parent", "length_mm", "radius_mean_mm", "radius_min_mm", "bridge")
+
 
 class Features(NamedTuple):
     features: Table
@@ -23,12 +25,14 @@ def features(branches: Table, drops: Table | None = None, *, ctx: Context = Cont
     """
     from voxfield.grading.anatomy import COLUMNS, describe
 
-    for name in ("branch", "length_mm", "radius_mean_mm"):
+    for name in NEEDED:
         branches.column(name)
+    if drops is not None:
+        drops.column("pressure_pa")
+    if not len(branches):
+        ctx.finding("no-branches", "warning", "the branch table is empty: no vessel was found", value=0)
     row = describe(branches.rows(), None if drops is None else drops.rows())
     if row["bridges"]:
         count = int(row["bridges"])
-        ctx.finding(
-            "bridges", "warning", f"{count} gaps or occlusions: no radius is claimed there", value=count
-        )
+        ctx.finding("bridges", "warning", f"{count} gaps or occlusions: no radius is claimed there", value=count)
     return Features(Table({name: [row[name]] for name in COLUMNS}))

@@ -71,9 +71,7 @@ def _features(grader: "Grader", features: Table | None, model: Model) -> "NDArra
     row = single_row(features)
     absent = [name for name in grader.scaler.columns if name not in row]
     if absent:
-        raise InputError(
-            f"has no column {', '.join(absent)}, which the model was trained with", file=features.file
-        )
+        raise InputError(f"has no column {', '.join(absent)}, which the model was trained with", file=features.file)
     return np.array([values_of(row, grader.scaler.columns)])
 
 

@@ -61,7 +61,7 @@ def train(
     images    one a row, (x, y, z), any spacing and orientation; a plane has one voxel along its normal
     features  nothing; one table of one row for each row of the cohort; or a single table with a column
               `subject`
-    returns   the model, and metrics: split by patient, log, temperature, conformal facts, scores of validation
+    returns   the model, and metrics: split by patient, log, temperature, conformal facts, scores of val
               and test with 95 % patient-bootstrap intervals
 
     The temperature comes from validation patients, the conformal quantile from calibration patients, one
@@ -105,9 +105,7 @@ def train(
     from voxfield.grading.trainer import Plan
 
     if len(images) != len(cohort):
-        raise InputError(
-            f"{len(images)} images for {len(cohort)} rows of the cohort; expected one for each row"
-        )
+        raise InputError(f"{len(images)} images for {len(cohort)} rows of the cohort; expected one for each row")
     if not channels or any(c < 4 or c % 4 for c in channels):
         raise SettingsError(f"channels are {channels}; expected at least one, each a multiple of 4")
     fractions = Fractions(val_fraction, calibration_fraction, test_fraction)

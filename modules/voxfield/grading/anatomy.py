@@ -73,11 +73,12 @@ def _pressures(drops: Sequence[Row] | None) -> dict[str, float | None]:
 
 def _path_loss(branches: Sequence[Row]) -> float | None:
     """Largest sum of L / r^4 over paths from a root; a branch without a radius adds nothing."""
-    rows = {b.get("branch"): b for b in branches}
+    rows = {name: b for b in branches if (name := b.get("branch")) is not None}
     children: dict[Any, list[Any]] = {}
     for name, branch in rows.items():
         parent = branch.get("parent")
-        children.setdefault(parent if parent in rows and parent != name else None, []).append(name)
+        children.setdefault(parent if parent in rows else None, []).append(name)
+    # A branch in a loop of parents is below no root, so this ends.
     best, stack = 0.0, [(name, 0.0) for name in children.get(None, [])]
     while stack:
         name, before = stack.pop()

@@ -55,9 +55,7 @@ def view_images(images: Tensor, how: Strength, mirror: Sequence[int], generator:
     count = len(images)
     for axis in mirror:
         flip = torch.rand(count, generator=generator) < 0.5
-        images = torch.where(
-            flip.to(images.device).view(-1, *[1] * (images.ndim - 1)), images.flip(axis + 2), images
-        )
+        images = torch.where(flip.to(images.device).view(-1, *[1] * (images.ndim - 1)), images.flip(axis + 2), images)
     images = _move(images, how, generator)
     if how.gamma:
         images = _bend(images, _uniform(count, how.gamma, generator))

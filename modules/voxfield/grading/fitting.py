@@ -46,7 +46,7 @@ def fit(
     study: Study, images: Sequence[Image], tables: Sequence[Table] | None, recipe: Recipe, ctx: Context
 ) -> tuple[Grader, dict[str, Any]]:
     """Read, train, calibrate, then look at the test patients once."""
-    uses_image, uses_features = _inputs(recipe.inputs, tables is not None)
+    uses_image, uses_features = _inputs(recipe.inputs, bool(tables))
     train = study.rows("train")
     grid = choose_grid([images[i] for i in train], recipe.cells)
     volumes, summaries = read_scans(ctx.progress(images, total=len(images), desc="reading"), grid)
@@ -72,9 +72,7 @@ def fit(
 
 def _inputs(choice: str, given: bool) -> tuple[bool, bool]:
     if choice in ("features", "both") and not given:
-        raise InputError(
-            f"inputs is {choice!r}, but no features were given; give them, or set inputs to image"
-        )
+        raise InputError(f"inputs is {choice!r}, but no features were given; give them, or set inputs to image")
     return choice != "features", given and choice != "image"
 
 
@@ -114,9 +112,7 @@ def _untrained(
 def _part(data: TrainingSet, rows: Sequence[int]) -> TrainingSet:
     index = list(rows)
     images = None if data.images is None else data.images[index]
-    return TrainingSet(
-        images, None if data.features is None else data.features[index], data.grades[index], data.count
-    )
+    return TrainingSet(images, None if data.features is None else data.features[index], data.grades[index], data.count)
 
 
 def _calibrate(

@@ -72,9 +72,7 @@ class Grader:
         """The conformal threshold at a coverage, or None where the calibration patients are too few."""
         return threshold(self.scores, 1.0 - coverage)
 
-    def sets(
-        self, probabilities: Floats, coverage: float
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    def sets(self, probabilities: Floats, coverage: float) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
         """Lowest and highest grade of each set, or None where none can be certified."""
         quantile = self.quantile(coverage)
         return None if quantile is None else grade_sets(probabilities, quantile, self.score)
@@ -105,9 +103,7 @@ class Grader:
         for name, bank in (("scan", self.scan_bank), ("embedding", self.embedding_bank)):
             if bank is not None:
                 parts = {"points": bank.points, "mean": bank.mean, "sd": bank.sd}
-                tensors |= {
-                    f"{name}.{part}": torch.from_numpy(np.ascontiguousarray(v)) for part, v in parts.items()
-                }
+                tensors |= {f"{name}.{part}": torch.from_numpy(np.ascontiguousarray(v)) for part, v in parts.items()}
                 config[f"{name}_bank"] = {"limit": bank.limit, "neighbours": bank.neighbours}
         architecture = str(self.network_config["name"])
         return Model(tensors, config, family=FAMILY, architecture=architecture, licence=licence)

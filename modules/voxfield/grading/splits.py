@@ -100,9 +100,7 @@ def _given_roles(patients: Sequence[str], split: Sequence[Any]) -> dict[str, str
         word = str(value).strip().lower()
         role = ALIASES.get(word, word)
         if role not in ROLES:
-            raise InputError(
-                f"column split: {value!r} for patient {patient}; allowed are {', '.join(ROLES)}, n/a"
-            )
+            raise InputError(f"column split: {value!r} for patient {patient}; allowed are {', '.join(ROLES)}, n/a")
         if roles.setdefault(patient, role) != role:
             both = f"{roles[patient]} and {role}"
             raise InputError(f"patient {patient} has rows in {both}; a patient belongs to one split")
@@ -126,9 +124,7 @@ def _draw(
     return roles | dict(zip((rest[i] for i in rng.permutation(len(rest))), words, strict=True))
 
 
-def _stratified_order(
-    pool: Sequence[str], worst: Mapping[str, int | None], rng: np.random.Generator
-) -> list[str]:
+def _stratified_order(pool: Sequence[str], worst: Mapping[str, int | None], rng: np.random.Generator) -> list[str]:
     """An order in which every prefix holds the grades in about their own shares, random within a grade."""
     shuffled = [pool[i] for i in rng.permutation(len(pool))]
     sizes = Counter(worst[p] for p in shuffled)

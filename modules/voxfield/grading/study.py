@@ -29,9 +29,7 @@ class Study:
 
     def rows(self, role: str, *, labelled: bool = False) -> list[int]:
         """Rows of a role, optionally those with a grade only."""
-        return [
-            i for i, r in enumerate(self.roles) if r == role and (not labelled or self.grades[i] is not None)
-        ]
+        return [i for i, r in enumerate(self.roles) if r == role and (not labelled or self.grades[i] is not None)]
 
     def grades_of(self, rows: Sequence[int]) -> list[int]:
         """Grades of labelled rows."""
@@ -67,9 +65,7 @@ def plan_study(
     highest = max((g for g in known if g is not None), default=-1)
     count = highest + 1 if grades is None else grades
     if count < 2 or highest >= count:
-        raise InputError(
-            f"grades reach {highest} and {count} grades are expected; at least 0 and 1 must occur"
-        )
+        raise InputError(f"grades reach {highest} and {count} grades are expected; at least 0 and 1 must occur")
     by_patient = assign_roles(patients, known, cohort.columns.get("split"), fractions, rng)
     roles = [by_patient[p] for p in patients]
     if labels_per_grade is not None:
@@ -91,18 +87,14 @@ def _trim_validation(
 ) -> list[str]:
     def labelled(role: str) -> list[str]:
         return list(
-            dict.fromkeys(
-                p for p, g, r in zip(patients, grades, roles, strict=True) if r == role and g is not None
-            )
+            dict.fromkeys(p for p, g, r in zip(patients, grades, roles, strict=True) if r == role and g is not None)
         )
 
     train, val = labelled("train"), labelled("val")
     if len(val) <= len(train):
         return roles
     kept = trim_patients(val, len(train), rng)
-    message = (
-        f"validation has {len(val)} labelled patients, training {len(train)}: {len(kept)} of them are used"
-    )
+    message = f"validation has {len(val)} labelled patients, training {len(train)}: {len(kept)} of them are used"
     ctx.finding("validation-trimmed", "info", message, value=len(kept))
     return ["spare" if r == "val" and p not in kept else r for p, r in zip(patients, roles, strict=True)]
 
@@ -119,6 +111,4 @@ def _judge(study: Study, ctx: Context) -> None:
     if absent:
         ctx.finding("grades-absent", "warning", f"no training label of grade {absent}", value=absent)
     if not study.rows("val", labelled=True):
-        ctx.finding(
-            "no-validation", "warning", "no labelled validation patient: temperature stays 1", value=0
-        )
+        ctx.finding("no-validation", "warning", "no labelled validation patient: temperature stays 1", value=0)

@@ -25,7 +25,7 @@ from voxfield.workspace import Workspace
 
 CHECKPOINT = "checkpoint"
 # Adam moves a parameter by at most about the learning rate a step. Thresholds and slope of the head have to
-# travel several units within a few hundred steps, or every grade in the middle stays in doubt: it moves faster.
+# travel several units within a few hundred steps, or the grades in the middle stay in doubt: it moves faster.
 HEAD_RATE = 5.0
 
 
@@ -73,9 +73,7 @@ class Plan:
 class Training:
     """One training in progress: network, average, optimiser, step and log."""
 
-    def __init__(
-        self, network: Any, algorithm: Algorithm, data: TrainingSet, plan: Plan, device: Any
-    ) -> None:
+    def __init__(self, network: Any, algorithm: Algorithm, data: TrainingSet, plan: Plan, device: Any) -> None:
         self.plan, self.algorithm, self.device = plan, algorithm, device
         self.data = TrainingSet(_to(data.images, device), _to(data.features, device), data.grades, data.count)
         self.labelled = torch.nonzero(data.grades >= 0).flatten()
@@ -101,13 +99,11 @@ class Training:
         """One optimiser step."""
         generator = torch.Generator().manual_seed(step_seed(self.plan.seed, step))
         batch = self._batch(step, generator)
-        nets = Nets(
-            self.student, self.teacher, lambda inputs, kind: self._view(inputs, kind, generator), generator
-        )
+        nets = Nets(self.student, self.teacher, lambda inputs, kind: self._view(inputs, kind, generator), generator)
         loss, figures = self.algorithm.loss(batch, nets)
         if not torch.isfinite(loss):
             raise SettingsError(
-                f"training diverged: the loss of step {step} is {float(loss)}; "
+                f"training diverged: the loss of step {step} is {float(loss.detach())}; "
                 f"lower learning_rate, now {self.plan.learning_rate}"
             )
         for group in self.optimiser.param_groups:

@@ -21,9 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 
 
-def confusion(
-    truth: ArrayLike, predicted: ArrayLike, grades: int, weights: ArrayLike | None = None
-) -> Floats:
+def confusion(truth: ArrayLike, predicted: ArrayLike, grades: int, weights: ArrayLike | None = None) -> Floats:
     """Confusion matrix of grades.
 
     truth, predicted  (n,) integers in 0..grades-1

@@ -43,7 +43,5 @@ class OrderedHead(nn.Module):  # type: ignore[misc]
         ends = [-functional.softplus(above[:, :1]), -functional.softplus(-above[:, -1:])]
         # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)), whose logarithm is stable
         upper, lower = above[:, :-1], above[:, 1:]
-        inner = (
-            torch.log(-torch.expm1(lower - upper)) - functional.softplus(-upper) - functional.softplus(lower)
-        )
+        inner = torch.log(-torch.expm1(lower - upper)) - functional.softplus(-upper) - functional.softplus(lower)
         return torch.cat([ends[0], inner, ends[1]], dim=1)

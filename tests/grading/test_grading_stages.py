@@ -1,0 +1,230 @@
+"""The stages: the contract, and what they say when they must not claim anything."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from grading.cohorts import tube, tubes
+from voxfield.artifacts import Cohort, Image, Metrics, Model, Table
+from voxfield.context import Context
+from voxfield.errors import InputError, SettingsError
+from voxfield.grading import anatomy, evaluate, features, predict, train
+from voxfield.grading._features import NEEDED
+from voxfield.testing import StageContract
+
+QUICK: dict[str, Any] = {"steps": 6, "batch": 4, "cells": 8, "channels": (4, 8), "hidden": 4, "bootstrap": 20}
+
+
+def trained(count: int = 120, **settings: Any) -> tuple[Any, Context]:
+    cohort, images, _ = tubes(count)
+    ctx = Context(seed=1, device="cpu")
+    return train(cohort, images, **{**QUICK, **settings}, ctx=ctx), ctx
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    """A model that learnt a little: 60 tubes, features beside the images."""
+    cohort, images, tables = tubes(120, labelled=0.9)
+    made: Model = train(cohort, images, tables, **QUICK, ctx=Context(seed=1, device="cpu")).model
+    return made
+
+
+class TestTrain(StageContract):
+    name = "grading.train"
+
+    def make_inputs(self) -> Mapping[str, Any]:
+        cohort, images, tables = tubes(24, labelled=0.9, grades=3)
+        return {"cohort": cohort, "images": images, "features": tables}
+
+    def make_settings(self) -> Mapping[str, Any]:
+        return {**QUICK, "checkpoint_every": 2}
+
+
+class TestPredict(StageContract):
+    name = "grading.predict"
+
+    def make_inputs(self) -> Mapping[str, Any]:
+        cohort, images, tables = tubes(24, labelled=0.9, grades=3)
+        made = train(cohort, images, tables, **QUICK, ctx=Context(seed=1, device="cpu"))
+        return {"image": images[0], "model": made.model, "features": tables[0]}
+
+
+class TestFeatures(StageContract):
+    name = "grading.features"
+
+    def make_inputs(self) -> Mapping[str, Any]:
+        return {
+            "branches": branches(),
+            "drops": Table({"opening": [2, 3], "pressure_pa": [0.0, -30.0], "sd_pa": [0.0, 4.0]}),
+        }
+
+
+def branches() -> Table:
+    """A root of two branches, one of them with a stenosis, and a bridge without radius beyond it."""
+    return Table(
+        {
+            "branch": [0, 1, 2, 3],
+            "parent": [-1, 0, 0, 1],
+            "generation": [0, 1, 1, 2],
+            "length_mm": [10.0, 8.0, 4.0, 3.0],
+            "radius_mean_mm": [2.0, 1.0, 1.0, None],
+            "radius_min_mm": [1.8, 0.5, 0.9, None],
+            "radius_distal_mm": [2.0, 1.0, 1.0, None],
+            "stenosis": [0.1, 0.5, 0.1, None],
+            "bridge": [0, 0, 0, 1],
+        }
+    )
+
+
+def test_features_by_hand() -> None:
+    ctx = Context()
+    row = features(branches(), None, ctx=ctx).features.rows()[0]
+    assert list(row) == list(anatomy.COLUMNS)
+    assert row["branches"] == 3
+    assert row["bridges"] == 1
+    assert row["length_total_mm"] == 22
+    assert row["radius_min_mm"] == 0.5
+    assert row["radius_mean_mm"] == pytest.approx((20 + 8 + 4) / 22)
+    assert row["stenosis_sum"] == pytest.approx(0.7)
+    assert row["narrowing_max"] == 0.5
+    assert row["path_loss_log10"] == pytest.approx(np.log10(10 / 16 + 8))
+    assert row["throat_loss_log10"] == pytest.approx(np.log10((4 - 1) ** 2), abs=1e-6)
+    assert row["pressure_range_pa"] is None
+    assert ctx.findings.codes() == ["bridges"]
+
+
+def test_features_of_next_to_nothing() -> None:
+    bare = Table({name: [None] for name in NEEDED})
+    row = features(bare, Table({"opening": [], "pressure_pa": []})).features.rows()[0]
+    assert row["branches"] == 1
+    assert row["radius_min_mm"] is None
+    assert row["openings"] == 0
+    with pytest.raises(InputError, match="no column 'bridge'"):
+        features(Table({name: [1] for name in NEEDED[:-1]}))
+
+
+def test_a_loop_of_parents_ends() -> None:
+    ones = {name: [1.0, 1.0] for name in NEEDED}
+    loop = Table({**ones, "branch": [0, 1], "parent": [1, 0], "bridge": [0, 0]})
+    assert features(loop).features.column("path_loss_log10") == [None]
+
+
+def test_prediction_says_what_it_claims(model: Model) -> None:
+    _, images, tables = tubes(120)
+    ctx = Context(device="cpu")
+    values = predict(images[0], model, tables[0], ctx=ctx).grade.values
+    assert sum(values["probabilities"]) == pytest.approx(1)
+    assert values["set"][0] <= values["grade"] <= values["set"][1]
+    assert values["certified"]
+    assert "marginal coverage under exchangeable patients" in values["claim"]
+    assert values["coverage"] == 0.9
+    assert not len(ctx.findings)
+
+
+def test_no_set_without_enough_calibration_patients(model: Model) -> None:
+    _, images, tables = tubes(2)
+    ctx = Context(device="cpu")
+    values = predict(images[0], model, tables[0], coverage=0.99, ctx=ctx).grade.values
+    assert values["set"] is None
+    assert not values["certified"]
+    assert values["claim"].startswith("not certifiable: ")
+    assert "at least 99 are needed" in values["claim"]
+    assert "not-certifiable" in ctx.findings.codes()
+
+
+def test_training_says_when_nothing_can_be_certified() -> None:
+    made, ctx = trained(24, calibration_fraction=0.1)
+    assert "not-certifiable" in ctx.findings.codes()
+    facts = made.metrics.values["conformal"]
+    assert not facts["certified"]
+    assert facts["needed_patients"] == 9
+    assert "sets" not in made.metrics.values["test"]
+
+
+@pytest.mark.parametrize("change", ["spacing", "size", "intensity", "picture"])
+def test_a_scan_unlike_the_training_is_told(model: Model, change: str) -> None:
+    image = tube(3.0, np.random.default_rng(5))
+    data, affine = image.data.copy(), np.eye(4)
+    if change == "spacing":
+        affine = np.diag([0.5, 0.5, 0.5, 1.0])
+    elif change == "size":
+        data = np.pad(data, 10)
+    elif change == "intensity":
+        data = 300 * data + 1000
+    else:
+        data = np.random.default_rng(0).normal(size=data.shape)
+    ctx = Context(device="cpu")
+    values = predict(Image(data, affine), model, Table({"radius_mm": [3.0], "empty": [None]}), ctx=ctx).grade.values
+    assert "unlike-training" in ctx.findings.codes()
+    assert values["set"] is not None
+    assert not values["certified"]
+    assert values["claim"].startswith("no coverage is claimed")
+
+
+def test_a_familiar_scan_is_not_told(model: Model) -> None:
+    told = 0
+    for seed in range(20):
+        rng = np.random.default_rng(100 + seed)
+        ctx = Context(device="cpu")
+        radius = rng.uniform(1.2, 4.8)
+        predict(tube(radius, rng), model, Table({"radius_mm": [radius], "empty": [None]}), ctx=ctx)
+        told += "unlike-training" in ctx.findings.codes()
+    assert told <= 1
+
+
+def test_patients_of_temperature_quantile_and_test_are_apart() -> None:
+    made, _ = trained()
+    values = made.metrics.values
+    split = values["split"]
+    assert len(split) == 60
+    rows = values["rows"]
+    assert sum(rows[r]["patients"] for r in rows) == 60
+    assert values["conformal"]["calibration_patients"] == rows["calibration"]["patients"]
+    assert rows["calibration"]["rows"] == 2 * rows["calibration"]["patients"]
+
+
+def test_evaluation_looks_at_test_patients_only() -> None:
+    cohort = Cohort({"subject": ["a", "b", "c"], "grade": [0, 1, None], "split": ["train", "test", "test"]})
+    sure = {"probabilities": [0.9, 0.1], "set": [0, 0], "certified": True}
+    predictions = [Metrics(sure)] * 3
+    card = evaluate(predictions, cohort, bootstrap=10).metrics.values
+    assert card["rows"] == 1
+    assert card["mean_absolute_error"]["value"] == 1
+    assert card["sets"]["coverage"] == 0
+    ctx = Context()
+    known = Metrics({"split": {"a": "test", "b": "train", "c": "train"}})
+    assert evaluate(predictions, cohort, known, ctx=ctx).metrics.values["mean_absolute_error"]["value"] == 0
+    assert not len(ctx.findings)
+    nobody = Cohort({"subject": ["a", "b"], "grade": [0, 1]})
+    evaluate(predictions[:2], nobody, ctx=ctx)
+    assert ctx.findings.codes() == ["not-held-out"]
+    with pytest.raises(InputError, match="3 predictions for 2 rows"):
+        evaluate(predictions, nobody)
+
+
+def test_mistakes_are_told(model: Model) -> None:
+    cohort, images, tables = tubes(24)
+    with pytest.raises(InputError, match="23 images for 24 rows"):
+        train(cohort, images[:-1], **QUICK)
+    with pytest.raises(InputError, match="no features were given"):
+        train(cohort, images, inputs="both", **QUICK)
+    with pytest.raises(SettingsError, match="multiple of 4"):
+        train(cohort, images, **{**QUICK, "channels": (6,)})
+    with pytest.raises(InputError, match="trained with features and none were given"):
+        predict(images[0], model)
+    with pytest.raises(InputError, match="has no column empty"):
+        predict(images[0], model, Table({"radius_mm": [1.0]}))
+    foreign = Model(model.weights, model.config, family="segmentation", architecture="unet", licence="none")
+    with pytest.raises(InputError, match="family 'segmentation'"):
+        predict(images[0], foreign)
+    del tables
+
+
+def test_features_alone_and_images_alone() -> None:
+    cohort, images, tables = tubes(40)
+    for choice, dims in (("features", 0), ("image", 3)):
+        made = train(cohort, images, tables, inputs=choice, **QUICK, ctx=Context(device="cpu"))
+        assert made.model.config["network"]["dims"] == dims
+        predict(images[0], made.model, tables[0], ctx=Context(device="cpu"))
