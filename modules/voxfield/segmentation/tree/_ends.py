@@ -58,6 +58,7 @@ def extend(
     has_child = np.isin(np.arange(len(lines)), nodes.above)
     sides = [(k, True) for k in range(len(lines)) if nodes.above[k] < 0]
     sides += [(k, False) for k in range(len(lines)) if not has_child[k]]
+    ordered = sorted(sides, key=lambda side: (side[0], not side[1]))
     walking = [side for side in sides if side not in loop_ends]
     starts = [_start(lines[k], inner[k], spacing, k, root) for k, root in walking]
     walks, edges = _walk(starts, solid, spacing)
@@ -66,7 +67,7 @@ def extend(
             lines[start.path], inner[start.path], start, walk, float(spacing.min())
         )
     at_edge = dict(zip(walking, edges, strict=True))
-    ends = [End(k, root, at_edge.get((k, root), False), (k, root) in loop_ends) for k, root in sorted(sides)]
+    ends = [End(k, root, at_edge.get((k, root), False), (k, root) in loop_ends) for k, root in ordered]
     return _rebuilt(lines, inner, nodes.above), ends
 
 
