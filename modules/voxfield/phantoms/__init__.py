@@ -1,0 +1,12 @@
+"""Synthetic anatomy, flow and cohorts whose truth is known exactly."""
+
+from typing import TYPE_CHECKING
+
+from voxfield._lazy import lazy
+
+if TYPE_CHECKING:
+    from voxfield.phantoms._cohort import cohort as cohort
+    from voxfield.phantoms._geometry import geometry as geometry
+    from voxfield.phantoms._vessel import vessel as vessel
+
+__getattr__, __dir__, __all__ = lazy(__name__, {"cohort": "_cohort", "geometry": "_geometry", "vessel": "_vessel"})
