@@ -107,6 +107,16 @@ class Stages:
         return {**defaults, **self._resources.get(name, {})}
 
 
+def input_flags(inputs: Mapping[str, str | Sequence[str]]) -> str:
+    """The input flags of a rule whose inputs differ from subject to subject, quoted for the shell."""
+    words: list[str] = []
+    for name, value in inputs.items():
+        paths = [value] if isinstance(value, str) else list(value)
+        if paths:
+            words += [f"--{name.replace('_', '-')}", *paths]
+    return " ".join(shlex.quote(word) for word in words)
+
+
 def subject_ids(ids: Iterable[str]) -> list[str]:
     """Check subject ids: letters, digits and hyphens, each once."""
     found = list(ids)

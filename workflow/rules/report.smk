@@ -1,0 +1,106 @@
+# Everything about a subject -> its page; all pages -> the report. The stages are given folders, the rules declare the
+# index.html in them, since Snakemake's directory() leaves a time stamp in a folder and a report holds only its pages.
+# What a job refused to make is left out here, and the page says why.
+from voxfield.report import jobs
+
+NOT_FINISHED = jobs.failed()
+GRADES = HAS_GRADES and not FAILED & {
+    ("cohort", rule) for rule in ("grading_cohort", "render_cohort", "cohort_features", "train_grading")
+}
+MODELS = [
+    *(["models/segmentation_training.json"] if config["model"] is None else []),
+    *(["models/grading_training.json"] if GRADES else []),
+]
+
+
+def made(subject, *rules):
+    """Whether none of these jobs of a subject has failed."""
+    return not FAILED & {(subject, rule) for rule in rules}
+
+
+def of(name, *rules):
+    """An input of the page: a file of the subject, unless one of the jobs that lead to it failed."""
+    return lambda wildcards: f"sub-{wildcards.subject}/{name}" if made(wildcards.subject, *rules) else []
+
+
+def results_of(wildcards):
+    """The metrics that a page shows."""
+    names = {
+        "reconstruction.json": [],
+        "pressure.json": ["pressure"],
+        "truth.json": [] if HAS_TRUTH else None,
+        "segmentation_metrics.json": ["evaluate_segmentation"] if HAS_TRUE_LUMEN else None,
+        "velocity_metrics.json": ["evaluate_velocity"] if HAS_TRUE_VELOCITY else None,
+        "pressure_metrics.json": ["pressure", "evaluate_pressure"] if HAS_TRUTH else None,
+    }
+    subject = wildcards.subject
+    return [f"sub-{subject}/{name}" for name, rules in names.items() if rules is not None and made(subject, *rules)]
+
+
+def about(wildcards):
+    """Settings of a page that differ between subjects."""
+    own = [entry[1:] for entry in NOT_FINISHED if entry[0] == wildcards.subject]
+    return jobs.settings({"subject": wildcards.subject, "failures": own})
+
+
+rule subject_page:
+    input:
+        image=lambda wildcards: image_of(wildcards.subject),
+        mask="sub-{subject}/lumen.nii.gz",
+        probability="sub-{subject}/probability.nii.gz",
+        centerline="sub-{subject}/centerline.swc",
+        branches="sub-{subject}/branches.tsv",
+        bridges="sub-{subject}/bridges.tsv",
+        openings="sub-{subject}/openings.nii.gz",
+        velocity="sub-{subject}/velocity.nii.gz",
+        velocity_sd="sub-{subject}/velocity_sd.nii.gz",
+        pressure=of("pressure.nii.gz", "pressure"),
+        pressure_sd=of("pressure_sd.nii.gz", "pressure"),
+        drops=of("drops.tsv", "pressure"),
+        grade=of("grade.json", "features", "grade") if GRADES else [],
+        metrics=results_of,
+    output:
+        index="sub-{subject}/page/index.html",
+    log:
+        "logs/sub-{subject}/report.subject.log",
+    params:
+        **stages.params("report.subject", settings={"claim": config["claim"], "run_folder": "../.."}),
+        inputs=lambda wildcards, input: jobs.flags(dict(input.items())),
+        about=about,
+    resources:
+        **stages.resources("report.subject"),
+    shell:
+        stages.shell(
+            "report.subject",
+            "",
+            "",
+            more="{params.about} {params.inputs} --out-page sub-{wildcards.subject}/page",
+        )
+
+
+PAGES = [f"sub-{subject}/page" for subject in SUBJECTS if made("cohort", "train_segmentation")]
+
+
+rule report_index:
+    input:
+        pages=[f"{page}/index.html" for page in PAGES],
+        models=MODELS if PAGES else [],
+    output:
+        index="report/index.html",
+    log:
+        "logs/report.build.log",
+    params:
+        **stages.params(
+            "report.build",
+            settings={
+                "title": config.get("title") or "Vessel flow",
+                "claim": config["claim"],
+                "failures": NOT_FINISHED,
+                "run_folder": "..",
+            },
+        ),
+        inputs=lambda wildcards, input: jobs.flags({"pages": PAGES, "models": input.models}),
+    resources:
+        **stages.resources("report.build"),
+    shell:
+        stages.shell("report.build", "", "", subject="", more="{params.inputs} --out-report report")
