@@ -17,7 +17,7 @@ from voxfield.artifacts import Artifact, Cohort, Image, LabelMap
 from voxfield.context import Context
 from voxfield.errors import InputError, SettingsError
 from voxfield.runner import Call, run
-from voxfield.segmentation import _training, train
+from voxfield.segmentation import _patches, _training, train
 from voxfield.testing import StageContract
 
 TINY = {"steps": 3, "patch": [16, 16, 16], "channels": [4, 8], "validations": 1}
@@ -213,3 +213,31 @@ def test_importing_the_stages_imports_nothing_heavy() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "[]"
+
+
+def test_two_unannotated_values_and_an_undeclared_255_are_refused() -> None:
+    table, images, masks = cohort(["train"])
+    with pytest.raises(InputError, match=r"declares 255 .* the cohort 9"):
+        quick(Cohort({**table.columns, "unannotated": [9]}), images, masks)
+    with pytest.raises(InputError, match="neither the mask nor the cohort declares"):
+        quick(Cohort({"subject": ["a"]}), images, [LabelMap(masks[0].data, AFFINE)])
+
+
+def test_label_that_only_a_validation_scan_has_is_left_out() -> None:
+    table, images, masks = cohort(["train", "val"])
+    other = masks[1].data.copy()
+    other[0, 0, 1] = 5
+    ctx = quick(table, images, [masks[0], LabelMap(other, AFFINE, unannotated=255)])
+    assert "label-not-trained" in ctx.findings.codes()
+
+
+def test_positions_are_counted_evenly_over_a_large_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_patches, "_CENTRES", 10)
+    target = torch.full((7, 5, 6), 255, dtype=torch.uint8)
+    target[1:6, 2, :] = 0
+    target[3, 4, 4] = 2
+    volume = _patches.volume(torch.zeros(target.shape), target)
+    background, single = volume.centres
+    assert single.tolist() == [[3, 4, 4]]
+    every = torch.nonzero(target == 0)
+    assert background.tolist() == every[::3].tolist()

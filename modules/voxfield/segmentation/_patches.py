@@ -37,10 +37,20 @@ def volume(image: Tensor, target: Tensor) -> Volume:
     centres = []
     classes = [int(c) for c in target.unique() if c != UNANNOTATED]
     for value in classes:
-        where = torch.nonzero(target == value).to(torch.int32)
-        stride = max(1, len(where) // _CENTRES)
-        centres.append(where[::stride])
+        centres.append(_some_of(target, value))
     return Volume(image, target, tuple(centres), bool(classes) and classes[0] == 0)
+
+
+def _some_of(target: Tensor, value: int) -> Tensor:
+    """About `_CENTRES` evenly counted voxels of one class, (n, 3); plane by plane, since indices are large."""
+    stride = max(1, int((target == value).sum()) // _CENTRES)
+    kept, seen = [], 0
+    for x, plane in enumerate(target):
+        where = torch.nonzero(plane == value)
+        picked = where[-seen % stride :: stride]
+        kept.append(torch.nn.functional.pad(picked, (1, 0), value=x))
+        seen += len(where)
+    return torch.cat(kept).to(torch.int32)
 
 
 @dataclass(frozen=True)

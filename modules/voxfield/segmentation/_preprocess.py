@@ -180,4 +180,5 @@ class Normalisation:
     def apply(self, volume: NDArray[np.float32]) -> NDArray[np.float32]:
         """Normalise an array of any shape; a constant volume becomes zero by "volume"."""
         centre, scale = self.terms(moments(volume))
-        return np.asarray((volume.astype(np.float64) - centre) / scale, dtype=np.float32)
+        result = np.subtract(volume, np.float32(centre), dtype=np.float32)
+        return np.asarray(np.divide(result, np.float32(scale), out=result))

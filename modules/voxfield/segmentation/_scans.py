@@ -1,8 +1,9 @@
 """The scans of a cohort as a training run sees them: paired, and brought to the model's grid one by one."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,8 +50,7 @@ def split(cohort: Cohort, images: Sequence[Image], masks: Sequence[LabelMap]) ->
         part = row.get("split") or TRAINING
         if part in parts:
             check_pair(image, mask)
-            value = mask.unannotated if row.get("unannotated") is None else int(row["unannotated"])
-            sparse = row.get("annotation") == "sparse"
+            sparse, value = row.get("annotation") == "sparse", _unannotated(row, mask)
             parts[part].append(Scan(str(row["subject"]), patient, image, mask, sparse, value))
     if not parts[TRAINING]:
         raise InputError("no row has the split 'train'; expected at least one to train on", file=cohort.file)
@@ -61,6 +61,18 @@ def split(cohort: Cohort, images: Sequence[Image], masks: Sequence[LabelMap]) ->
             file=cohort.file,
         )
     return parts
+
+
+def _unannotated(row: Mapping[str, Any], mask: LabelMap) -> int | None:
+    """The unannotated value by the cohort, or else by the mask; refuses two different ones."""
+    told = row.get("unannotated")
+    if told is None or mask.unannotated in (None, int(told)):
+        return mask.unannotated if told is None else int(told)
+    raise InputError(
+        f"declares {mask.unannotated} as its unannotated value, the cohort {told} for subject {row['subject']}; "
+        "expected one value",
+        file=mask.file,
+    )
 
 
 def voxels(image: Image) -> NDArray[np.float32]:

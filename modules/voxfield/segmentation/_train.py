@@ -115,8 +115,10 @@ def train(
     scans, held_out = parts[_scans.TRAINING], parts[_scans.VALIDATION]
     facts = [_survey.survey(scan) for scan in ctx.progress(scans, desc="survey")]
     _survey.report(scans, facts, ctx)
+    names = _survey.label_names(scans, facts)
+    _survey.report_held_out(held_out, [_survey.survey(scan) for scan in held_out], names, ctx)
     plan = _survey.make_plan(
-        facts, _survey.label_names(scans, facts), architecture=architecture, arguments=arguments,
+        facts, names, architecture=architecture, arguments=arguments,
         patch=patch, spacing_mm=spacing_mm, normalisation=normalisation,
     )  # fmt: skip
     device = ctx.torch_device()
