@@ -33,7 +33,11 @@ def paths(scale: float = 1.0) -> dict[str, tuple[Floats, Floats]]:
     left = fork + t * np.array([-10.0, 5, 20]) + 4 * t * (1 - t) * np.array([-3.0, 1, 2])
     right = fork + t * np.array([12.0, -3, 17]) + 4 * t * (1 - t) * np.array([2.0, 4, 3])
     narrowing = 1 - 0.48 * np.exp(-(((t[:, 0] - 0.45) / 0.13) ** 2))
-    found = {"trunk": (a, np.full(40, 2.7)), "left": (left, np.linspace(2.2, 1.8, 36)), "right": (right, 2.0 * narrowing)}
+    found = {
+        "trunk": (a, np.full(40, 2.7)),
+        "left": (left, np.linspace(2.2, 1.8, 36)),
+        "right": (right, 2.0 * narrowing),
+    }
     return {name: (scale * points, scale * radii) for name, (points, radii) in found.items()}
 
 
@@ -43,7 +47,9 @@ def centerline(scale: float = 1.0, *, bridge: bool = True) -> Centerline:
     points = np.concatenate([a, b[1:], c[1:]])
     radii = np.concatenate([ra, rb[1:], rc[1:]])
     na, nb, nc = len(a), len(b) - 1, len(c) - 1
-    parents = np.concatenate([np.arange(-1, na - 1), [na - 1], na + np.arange(nb - 1), [na - 1], na + nb + np.arange(nc - 1)])
+    parents = np.concatenate(
+        [np.arange(-1, na - 1), [na - 1], na + np.arange(nb - 1), [na - 1], na + nb + np.arange(nc - 1)]
+    )
     kinds = np.zeros(len(points), dtype=int)
     if bridge:
         kinds[na + nb - 14 : na + nb - 9] = 7
@@ -133,13 +139,18 @@ def branches() -> Table:
         (2, 1, 1, 24.8, 1.99, None, None, None, 1),
         (3, 1, 1, 23.1, 1.78, 1.04, 2.0, 0.48, 0),
     ]
-    names = "branch parent generation length_mm radius_mean_mm radius_min_mm radius_distal_mm stenosis bridge".split()
+    radii = ["radius_mean_mm", "radius_min_mm", "radius_distal_mm"]
+    names = ["branch", "parent", "generation", "length_mm", *radii, "stenosis", "bridge"]
     return Table.from_rows([dict(zip(names, row, strict=True)) for row in rows])
 
 
 def drops() -> Table:
     """Pressure over three openings, the inlet being the reference."""
-    rows = [(2, "inlet", 0.0, 0.0, 1), (3, "outlet left", -121.0, 11.0, 0), (4, "outlet right", -164.5, 14.2, 0)]
+    rows = [
+        (2, "inlet", 0.0, 0.0, 1),
+        (3, "outlet left", -121.0, 11.0, 0),
+        (4, "outlet right", -164.5, 14.2, 0),
+    ]
     return Table.from_rows(
         [
             {"opening": k, "name": n, "pressure_pa": p, "sd_pa": s, "pressure_mmhg": p / 133.322,
@@ -151,17 +162,29 @@ def drops() -> Table:
 
 def grade() -> Metrics:
     """A grade with its set."""
-    return Metrics({"grade": 2, "set": [1, 2], "probabilities": [0.05, 0.31, 0.47, 0.14, 0.03], "coverage": 0.9, "certified": True})
+    return Metrics(
+        {
+            "grade": 2,
+            "set": [1, 2],
+            "probabilities": [0.05, 0.31, 0.47, 0.14, 0.03],
+            "coverage": 0.9,
+            "certified": True,
+        }
+    )
 
 
 def results(rng: np.random.Generator) -> dict[str, dict[str, Any]]:
     """Metrics by the stage that writes them."""
     return {
-        "segmentation.evaluate": {"dice": float(0.94 - 0.05 * rng.random()), "cl_dice": 0.97, "hd95_mm": 0.72, "assd_mm": 0.21,
-                                  "tree_length_detected": 0.985, "components": 1},
-        "fields.evaluate": {"relative_l2": float(0.05 + 0.04 * rng.random()), "relative_l2_wall": 0.093, "coverage_95": 0.941,
-                            "unit": "m/s"},
-        "pde.pressure": {"reference": "inlet", "largest_drop_mmhg": 1.234, "residual": 3.1e-9, "openings": {"inlet": 0.0}},
+        "segmentation.evaluate": {
+            "dice": float(0.94 - 0.05 * rng.random()), "cl_dice": 0.97, "hd95_mm": 0.72, "assd_mm": 0.21,
+            "tree_length_detected": 0.985, "components": 1,
+        },
+        "fields.evaluate": {
+            "relative_l2": float(0.05 + 0.04 * rng.random()), "relative_l2_wall": 0.093, "coverage_95": 0.941,
+            "unit": "m/s",
+        },
+        "pde.pressure": {"reference": "inlet", "residual": 3.1e-9, "openings": {"inlet": 0.0}},
     }  # fmt: skip
 
 
@@ -189,11 +212,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 FINDINGS: dict[str, list[dict[str, Any]]] = {
     "segmentation.repair": [
-        {"code": "bridge", "level": "warning", "message": "1 bridge of 2.8 mm joins two parts: gap or occlusion; no radius is claimed across it"}
+        {"code": "bridge", "level": "warning", "message": "1 bridge of 2.8 mm: gap or occlusion"}
     ],
     "pde.pressure": [
         {"code": "no-transient-term", "level": "info", "message": "a single frame: the term rho du/dt is left out"},
-        {"code": "throat-unresolved", "level": "warning", "message": "4 voxels across the throat on the way to outlet right"},
+        {"code": "throat-unresolved", "level": "warning", "message": "4 voxels across the throat to outlet right"},
     ],
 }  # fmt: skip
 
@@ -219,8 +242,9 @@ def _write(artifact: Artifact, path: Path, stage: str) -> Path:
     sha256, size = hash_file(path)
     seconds = {"wall": 4.2, "cpu": 3.9, "body_wall": 3.6, "body_cpu": 3.5}
     record = {
-        "schema": 1, "stage": stage, "version": 1, "code": "0123456789abcdef", "key": stage, "settings": SETTINGS.get(stage, {}),
-        "seed": 7, "device": "cpu", "inputs": {}, "findings": FINDINGS.get(stage, []),
+        "schema": 1, "stage": stage, "version": 1, "code": "0123456789abcdef", "key": stage,
+        "settings": SETTINGS.get(stage, {}), "seed": 7, "device": "cpu", "inputs": {},
+        "findings": FINDINGS.get(stage, []),
         "packages": {"python": "3.11.9", "voxfield": "0.1.0", "numpy": "2.4.0"}, "threads": 1, "seconds": seconds,
         "peak_memory_mb": {"host": 412.0},
         "output": {"path": path.name, "sha256": sha256, "bytes": size, "name": "x", "kind": artifact.kind},

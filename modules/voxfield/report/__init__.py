@@ -1,8 +1,8 @@
 """Pages to look at: one a subject, and one about all of them.
 
-A page is HTML with its style inside, pictures beside it, and `page.json`, which says the same to programs. It opens from
-disk, without server or network, in light and in dark. Pictures are small rasters at the resolution of the data under
-vector outlines, arrows and letters, so that they stay sharp at every size and a page stays small.
+A page is HTML with its style inside, pictures beside it, and `page.json`, which says the same to programs. It
+opens from disk, without server or network, in light and in dark. Pictures are small rasters at the resolution of
+the data under vector outlines, arrows and letters, so that they stay sharp at every size and a page stays small.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Pictures of the scan itself: slices with the outline of the lumen, and the brightest voxel along every line of sight."""
+"""Pictures of the scan itself: slices with the outline of the lumen, and maximum intensity projections."""
 
 from typing import Any
 

@@ -28,13 +28,13 @@ class Chart:
     x_label: str
     y_label: str
     label: str
-    width: float = 760
-    height: float = 340
+    width: float = 820
+    height: float = 350
     left: float = 58
     right: float = 24
     top: float = 26
     bottom: float = 44
-    parts: list[Markup] = field(default_factory=list)
+    parts: list[Markup] = field(default_factory=list, init=False)
 
     def x(self, values: Floats | float) -> Floats:
         """Pixels of values along x."""
@@ -49,12 +49,16 @@ class Chart:
         return self.height - self.bottom - share * (self.height - self.top - self.bottom)
 
     def axes(self, *, second: tuple[str, float] | None = None) -> None:
-        """Grid lines, ticks and names. `second` is another unit on the right: its label, and how much of it is one of y."""
+        """Grid lines, ticks and names. `second` is another unit on the right: its name, and how many are one of y."""
         end = self.width - self.right
         ticks = nice_ticks(*self.y_range, 6)
         for tick in ticks:
             y = float(self.y(tick))
-            self.parts.append(Markup('<path class="{}" d="M{:.1f} {:.1f}H{:.1f}"/>').format("zero" if tick == 0 else "grid", self.left, y, end))
+            self.parts.append(
+                Markup('<path class="{}" d="M{:.1f} {:.1f}H{:.1f}"/>').format(
+                    "zero" if tick == 0 else "grid", self.left, y, end
+                )
+            )
             self._text(self.left - 8, y + 4, number(tick, ticks), "tick end")
         columns = nice_ticks(*self.x_range, 8)
         for tick in columns:
@@ -68,6 +72,24 @@ class Chart:
         self._text(self.left - 8, self.top - 12, self.y_label, "axis end" if len(self.y_label) < 6 else "axis")
         self._text((self.left + end) / 2, self.height - 8, self.x_label, "axis middle")
 
+    def ticks_below(self, ticks: Sequence[tuple[float, str]]) -> None:
+        """Only an x axis: a line and numbers under it."""
+        y = self.height - self.bottom
+        self.parts.append(
+            Markup('<path class="grid" d="M{:.1f} {:.1f}H{:.1f}"/>').format(self.left, y, self.width - self.right)
+        )
+        for value, text in ticks:
+            self._text(float(self.x(value)), y + 18, text, "tick middle")
+
+    def rule(self, x: float, kind: str) -> None:
+        """A vertical line across the canvas."""
+        place = float(self.x(x))
+        self.parts.append(
+            Markup('<path class="{}" d="M{:.1f} {:.1f}V{:.1f}"/>').format(
+                kind, place, self.top, self.height - self.bottom
+            )
+        )
+
     def band(self, x: Floats, low: Floats, high: Floats, series: int) -> None:
         """The area between two curves; a NaN interrupts it."""
         for part in runs(np.isfinite(low + high)):
@@ -78,7 +100,9 @@ class Chart:
     def line(self, x: Floats, y: Floats, series: int, kind: str = "line") -> None:
         """A curve; a NaN interrupts it."""
         for part in runs(np.isfinite(y)):
-            self.parts.append(Markup('<path class="{} s{}" d="M{}"/>').format(kind, series, _pairs(self.x(x[part]), self.y(y[part]))))
+            self.parts.append(
+                Markup('<path class="{} s{}" d="M{}"/>').format(kind, series, _pairs(self.x(x[part]), self.y(y[part])))
+            )
 
     def error_bar(self, x: float, low: float, high: float, series: int) -> None:
         """A vertical line from `low` to `high`."""
@@ -100,8 +124,8 @@ class Chart:
     def svg(self) -> Markup:
         """The chart."""
         return Markup(
-            '<svg class="chart" viewBox="0 0 {:g} {:g}" role="img" aria-label="{}">{}</svg>'
-        ).format(self.width, self.height, self.label, Markup("").join(self.parts))
+            '<svg class="chart" style="max-width: {:g}px" viewBox="0 0 {:g} {:g}" role="img" aria-label="{}">{}</svg>'
+        ).format(self.width, self.width, self.height, self.label, Markup("").join(self.parts))
 
     def _text(self, x: float, y: float, text: str, kind: str) -> None:
         self.parts.append(Markup('<text class="{}" x="{:.1f}" y="{:.1f}">{}</text>').format(kind, x, y, text))

@@ -1,10 +1,10 @@
-"""The numbers of a subject: what a page says first, what a cohort page compares, what a program reads in `page.json`."""
+"""The numbers of a subject: the head of its page, its row in a cohort page, and its `page.json`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from voxfield.artifacts import Table
-from voxfield.report._material import Material
+from voxfield.artifacts import Metrics, Table
+from voxfield.report._material import Material, stage_of
 from voxfield.report._numbers import DASH, fixed, percent, significant
 
 Facts = dict[str, Any]
@@ -124,7 +124,11 @@ def truth_tables(material: Material) -> list[dict[str, Any]]:
         if not values:
             continue
         known = KNOWN[stage]
-        rows = [{"name": name, "value": write(values[key])} for key, (name, write) in known.items() if values.get(key) is not None]
+        rows = [
+            {"name": name, "value": write(values[key])}
+            for key, (name, write) in known.items()
+            if values.get(key) is not None
+        ]
         rest = [{"name": key, "value": value} for key, value in flat(values) if key not in known]
         tables.append({"stage": stage, "title": TITLES[stage], "rows": rows, "rest": rest})
     return tables
@@ -132,24 +136,13 @@ def truth_tables(material: Material) -> list[dict[str, Any]]:
 
 def other_tables(material: Material) -> list[dict[str, Any]]:
     """What stages that judge nothing against a truth had to say, such as the noise that a reconstruction found."""
-    stages = {_stage_name(m) for m in material.metrics} - set(TRUTH_STAGES)
-    tables = [{"stage": s or "metrics without a record", "rows": _rows(material, s)} for s in sorted(stages)]
-    return [table for table in tables if table["rows"]]
-
-
-def _stage_name(metrics: Any) -> str:
-    from voxfield.report._material import stage_of
-
-    return stage_of(metrics) or ""
-
-
-def _rows(material: Material, stage: str) -> list[dict[str, str]]:
-    return [
-        {"name": key, "value": text}
-        for metrics in material.metrics
-        if _stage_name(metrics) == stage
-        for key, text in flat(metrics.values)
-    ]
+    tables = []
+    for metrics in material.metrics:
+        stage = stage_of(metrics)
+        if stage not in TRUTH_STAGES and metrics.values:
+            rows = [{"name": key, "value": text} for key, text in flat(metrics.values)]
+            tables.append({"stage": stage or "metrics without a record", "rows": rows})
+    return tables
 
 
 def flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
@@ -164,4 +157,30 @@ def flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
             found.append((name, f"{shown}, … ({len(value)} values)" if len(value) > 8 else shown))
         else:
             found.append((name, significant(value, 4)))
+    return found
+
+
+def model_tables(models: Sequence[Metrics]) -> list[dict[str, Any]]:
+    """Results of stages that saw the whole cohort: single numbers in the open, everything else behind a click."""
+    tables = []
+    for metrics in models:
+        rows = [{"name": key.replace("_", " "), "value": text} for key, text in _scores(metrics.values)]
+        shown = {row["name"] for row in rows}
+        rest = [
+            {"name": key, "value": value} for key, value in flat(metrics.values) if key.replace("_", " ") not in shown
+        ]
+        tables.append({"stage": stage_of(metrics) or "results", "rows": rows, "rest": rest})
+    return tables
+
+
+def _scores(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Numbers at the top, and scores with an interval (`value`, `low`, `high`) as one text."""
+    found = []
+    for key, value in values.items():
+        if isinstance(value, int | float):
+            found.append((key, significant(value)))
+        elif isinstance(value, Mapping) and isinstance(value.get("value"), int | float):
+            ends = [value.get("low"), value.get("high")]
+            interval = f" ({significant(ends[0])} to {significant(ends[1])})" if None not in ends else ""
+            found.append((key, f"{significant(value['value'])}{interval}"))
     return found

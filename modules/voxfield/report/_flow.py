@@ -1,4 +1,4 @@
-"""Pictures of the velocity: speed with arrows in three planes, its uncertainty, and the fastest along the line of sight."""
+"""Pictures of the velocity: speed with arrows in three planes, its uncertainty, and projections of the speed."""
 
 from typing import Any
 
@@ -122,5 +122,7 @@ def projected(
         title = f"{view.name.capitalize()}, {word} along the line of sight"
         alt = f"{scale.name.capitalize()} of the whole lumen, {title[0].lower()}{title[1:]}, in colour."
         tags = [sheet.tag(label, view, place) for label, place in material.opening_places.items()]
-        shown.append(sheet.show(Picture(view, title, alt, [(raster, "field")], silhouette(material, view, "lumen faint"), tags)))
+        shown.append(
+            sheet.show(Picture(view, title, alt, [(raster, "field")], silhouette(material, view, "lumen faint"), tags))
+        )
     return shown

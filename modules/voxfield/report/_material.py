@@ -39,7 +39,8 @@ class Material:
         """Every artifact that is there, with a name for people."""
         words = {
             "angiogram": self.image, "lumen": self.mask, "lumen probability": self.probability,
-            "centerline": self.centerline, "branches": self.branches, "bridges": self.bridges, "openings": self.openings,
+            "centerline": self.centerline, "branches": self.branches, "bridges": self.bridges,
+            "openings": self.openings,
             "velocity, mean": self.velocity, "velocity, standard deviation": self.velocity_sd,
             "pressure, mean": self.pressure, "pressure, standard deviation": self.pressure_sd,
             "pressure drops": self.drops, "grade": self.grade,
@@ -78,7 +79,10 @@ class Material:
         """The frame of a velocity series that is shown: the one with the fastest mean speed."""
         if self.velocity is None or self.velocity.data.shape[3] == 1:
             return 0
-        means = [float(np.linalg.norm(self.velocity.data[:, :, :, t], axis=-1).mean()) for t in range(self.velocity.data.shape[3])]
+        means = [
+            float(np.linalg.norm(self.velocity.data[:, :, :, t], axis=-1).mean())
+            for t in range(self.velocity.data.shape[3])
+        ]
         return int(np.argmax(means))
 
     @cached_property

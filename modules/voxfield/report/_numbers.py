@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 PASCAL_PER_MMHG = 133.322
@@ -16,12 +17,13 @@ def significant(value: Any, digits: int = 3) -> str:
         return "yes" if value else "no"
     if not isinstance(value, int | float):
         return str(value)
-    if isinstance(value, int) and abs(value) < 10**7:
-        return f"{value}".replace("-", MINUS)
-    if not math.isfinite(value):
-        return DASH
-    if value == 0:
-        return "0"
+    if value == 0 or (isinstance(value, int) and abs(value) < 10**7):
+        return f"{value:.0f}".replace("-", MINUS)
+    return _digits(float(value), digits) if math.isfinite(value) else DASH
+
+
+def _digits(value: float, digits: int) -> str:
+    """With a power of ten where it is very large or very small."""
     exponent = math.floor(math.log10(abs(value)))
     if not -4 <= exponent < 6:
         mantissa, power = f"{value:.{digits - 1}e}".split("e")
@@ -94,6 +96,6 @@ def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 def number(value: float, among: Sequence[float]) -> str:
     """A tick label with as many places as the steps of its axis need."""
-    step = min((b - a for a, b in zip(among, among[1:], strict=False)), default=abs(value) or 1.0)
+    step = min((b - a for a, b in pairwise(among)), default=abs(value) or 1.0)
     places = max(0, -math.floor(math.log10(step) + 1e-9)) if step > 0 else 0
     return fixed(value, places)

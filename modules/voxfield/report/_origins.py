@@ -94,7 +94,13 @@ def file_facts(named: Named) -> list[dict[str, Any]]:
         folder = run_folder(origin.path)
         path = "" if folder is None else origin.path.resolve().relative_to(folder).as_posix()
         files.append(
-            {"name": name, "file": origin.path.name, "path": path, "sha256": origin.sha256, "bytes": origin.size}
+            {
+                "name": name,
+                "file": origin.path.name,
+                "path": path,
+                "sha256": origin.sha256,
+                "bytes": origin.size,
+            }
         )
     return files
 

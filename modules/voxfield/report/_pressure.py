@@ -40,7 +40,7 @@ def at_moment(image: Image, moment: int) -> Floats:
 
 
 def along_vessel(material: Material) -> Markup | None:
-    """The chart of the pressure along the centerline, mean and two standard deviations; None where nothing can be drawn."""
+    """The chart of the pressure along the centerline, mean and two standard deviations; None where there is none."""
     tree, pressure = material.centerline, material.pressure
     if tree is None or pressure is None or len(tree) < 2:
         return None
@@ -52,7 +52,14 @@ def along_vessel(material: Material) -> Markup | None:
     node_sd = np.zeros(len(tree))
     if material.pressure_sd is not None:
         spread = at_moment(material.pressure_sd, material.moment)
-        node_sd = np.nan_to_num(read(spread, material.pressure_sd.grid, tree.points, inside if spread.shape == inside.shape else spread > 0))
+        node_sd = np.nan_to_num(
+            read(
+                spread,
+                material.pressure_sd.grid,
+                tree.points,
+                inside if spread.shape == inside.shape else spread > 0,
+            )
+        )
     node_values[tree.kinds == BRIDGE] = np.nan  # nothing is claimed across a bridge
     shown = [way for way in ways(tree) if np.isfinite(node_values[way.nodes]).sum() > 1][:MOST_WAYS]
     return _draw(material, shown, node_values, node_sd) if shown else None

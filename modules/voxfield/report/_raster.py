@@ -53,7 +53,9 @@ class Scale:
 
     def hex(self, values: Any) -> list[str]:
         """Colours as `#rrggbb`."""
-        return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b, _ in self.rgba(np.atleast_1d(np.asarray(values, dtype=np.float64)))]
+        return [
+            f"#{r:02x}{g:02x}{b:02x}" for r, g, b, _ in self.rgba(np.atleast_1d(np.asarray(values, dtype=np.float64)))
+        ]
 
     def bar(self) -> dict[str, Any]:
         """What the template needs to draw a colour bar: a gradient and ticks with their places in percent."""

@@ -1,11 +1,11 @@
 """What stands in the sections of a subject's page, and one honest sentence for each thing that does not."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from voxfield.artifacts import Grid
 from voxfield.report._anatomy import projections, slices
-from voxfield.report._facts import grade_text
+from voxfield.report._facts import TRUTH_STAGES, grade_text, truth_tables
 from voxfield.report._flow import speed_rows
 from voxfield.report._material import Material
 from voxfield.report._numbers import duration, fixed, percent, pressure_with_sd, significant
@@ -20,6 +20,25 @@ CONTENTS = (
     ("scan", "Scan and lumen"), ("vessels", "Vessels"), ("velocity", "Velocity"), ("pressure", "Pressure"),
     ("grade", "Grade"), ("truth", "Against the truth"), ("findings", "Findings"), ("making", "How this was made"),
 )  # fmt: skip
+FLOW_WORDS = {  # row of pictures -> heading, caption
+    "speed": (
+        "",
+        "Speed of the posterior mean in colour over the scan, in the slices with most lumen. Arrows lie along the part "
+        "of the velocity that is in the plane; their length goes with its size, alike in all three pictures.",
+    ),
+    "sd": (
+        "How sure it is",
+        "Standard deviation of the velocity: the root of the summed variances of its three components.",
+    ),
+    "fastest": ("Through the whole lumen", "The fastest voxel along every line of sight."),
+}
+SECTION_OF = {  # where a page tells that a stage did not finish
+    "pde.pressure": "pressure",
+    "grading.features": "grade",
+    "grading.predict": "grade",
+    **dict.fromkeys(TRUTH_STAGES, "truth"),
+}
+NO_TRUTH = "No truth is known for this subject, so nothing on this page was compared with one."
 COVERAGE_WORDS = "marginal coverage under exchangeable patients"
 
 
@@ -28,7 +47,7 @@ def scan_section(material: Material, sheet: Sheet) -> Content:
     tilt = material.frame.tilt
     orientation = "Letters are those of the body; the patient's right is on the left of axial and coronal pictures."
     if tilt > OBLIQUE_DEGREES:
-        orientation += f" The pictures follow the voxels, which are tilted by {fixed(tilt, 0)} degrees, so letters are the nearest ones."
+        orientation += f" The pictures follow the voxels, which are tilted by {fixed(tilt, 0)} degrees."
     shape = " × ".join(str(n) for n in material.image.grid.shape)
     sentence = f"The scan has {shape} voxels of {spacing_text(material.image.grid)}."
     if material.lumen is not None:
@@ -50,10 +69,14 @@ def spacing_text(grid: Grid) -> str:
 
 def vessel_section(material: Material, sheet: Sheet) -> Content:
     """The tree and the table of its branches."""
-    tree, content = material.centerline, {"tree": None, "branches": None, "has_bridge_nodes": False}
+    tree = material.centerline
+    content: Content = {"tree": None, "branches": None, "has_bridge_nodes": False}
     if tree is not None and len(tree) > 1:
         pictures, bar = tree_pictures(material, sheet)
-        content |= {"tree": {"pictures": pictures, "bar": bar}, "has_bridge_nodes": bool((tree.kinds == BRIDGE).any())}
+        content |= {
+            "tree": {"pictures": pictures, "bar": bar},
+            "has_bridge_nodes": bool((tree.kinds == BRIDGE).any()),
+        }
     if material.branches is not None and len(material.branches):
         content["branches"] = branch_table(material.branches)
     return content
@@ -65,14 +88,8 @@ def velocity_section(material: Material, sheet: Sheet, backgrounds: list[str]) -
     if velocity is None or not velocity.data.any():
         return {"flow": None}
     rows = speed_rows(material, sheet, backgrounds)
-    headings = {
-        "speed": ("", "Speed of the posterior mean in colour over the scan, in the slices with most lumen. Arrows lie along the "
-                      "part of the velocity that is in the plane; their length goes with its size, alike in all three pictures."),
-        "sd": ("How sure it is", "Standard deviation of the velocity: the root of the summed variances of its three components."),
-        "fastest": ("Through the whole lumen", "The fastest voxel along every line of sight."),
-    }  # fmt: skip
     for row in rows:
-        row["heading"], row["caption"] = headings[row["name"]]
+        row["heading"], row["caption"] = FLOW_WORDS[row["name"]]
     frames = velocity.data.shape[3]
     sentence = f"Reconstructed on voxels of {spacing_text(velocity.grid)}."
     if frames > 1:
@@ -87,7 +104,9 @@ def pressure_section(material: Material, sheet: Sheet) -> Content:
         pictures, bar = pressure_pictures(material, sheet)
         content["pressure"] = {"pictures": pictures, "bar": bar}
     band = " The band is two standard deviations to either side." if material.pressure_sd is not None else ""
-    content["along_words"] = f"Relative pressure at the centerline, from its root to its ends.{band} Only differences mean something."
+    content["along_words"] = (
+        f"Relative pressure at the centerline, from its root to its ends.{band} Only differences mean something."
+    )
     if material.drops is not None and len(material.drops):
         content["drops"] = drop_table(material.drops, material.moment)
     return content
@@ -97,14 +116,14 @@ def grade_section(facts: Mapping[str, Any]) -> Content:
     """The grade, its set and what the set promises."""
     if facts["grade"] is None:
         return {"grade": None}
-    low, high = facts["grade_set"] or (None, None)
+    low, high = facts["grade_set"] or (0, -1)
     chances = facts["grade_probabilities"] or []
     rows = [
         {
             "grade": number,
             "width": round(100 * float(p), 1),
             "text": percent(float(p), 0),
-            "inside": low is not None and low <= number <= high,
+            "inside": low <= number <= high,
         }
         for number, p in enumerate(chances)
     ]
@@ -122,7 +141,9 @@ def coverage_text(facts: Mapping[str, Any]) -> str:
     return f"The set holds the true grade with a probability of at least {level}: {COVERAGE_WORDS}."
 
 
-def tiles(facts: Mapping[str, Any], findings: list[dict[str, Any]], stages: list[dict[str, Any]]) -> list[dict[str, str]]:
+def tiles(
+    facts: Mapping[str, Any], findings: list[dict[str, Any]], stages: list[dict[str, Any]]
+) -> list[dict[str, str]]:
     """The numbers at the head of the page, those that are known."""
     made: list[dict[str, str]] = []
 
@@ -131,7 +152,11 @@ def tiles(facts: Mapping[str, Any], findings: list[dict[str, Any]], stages: list
 
     if facts["grade"] is not None:
         low, high = facts["grade_set"] or (None, None)
-        tile("severity grade", f"{facts['grade']}", "no set" if low is None else f"set {low}" if low == high else f"set {low} to {high}")
+        tile(
+            "severity grade",
+            f"{facts['grade']}",
+            "no set" if low is None else f"set {low}" if low == high else f"set {low} to {high}",
+        )
     if facts["stenosis"] is not None:
         tile("narrowest stenosis", percent(facts["stenosis"], 0), f"branch {facts['stenosis_branch']}")
     if facts["drop_pa"] is not None:
@@ -145,29 +170,48 @@ def tiles(facts: Mapping[str, Any], findings: list[dict[str, Any]], stages: list
         tile("velocity error", percent(facts["velocity_error"]), "relative L2")
     grave = {level: sum(f["level"] == level for f in findings) for level in ("error", "warning", "info")}
     worst = next((level for level in ("error", "warning") if grave[level]), "")
-    tile("findings", str(len(findings)), ", ".join(f"{n} {level}" for level, n in grave.items() if n) or "none", worst)
+    tile(
+        "findings",
+        str(len(findings)),
+        ", ".join(f"{n} {level}" for level, n in grave.items() if n) or "none",
+        worst,
+    )
     if any(s["cpu_s"] is not None for s in stages):
         tile("computing time", duration(sum(s["cpu_s"] or 0 for s in stages)), f"CPU, {len(stages)} stages")
     return made
 
 
-def absences(material: Material, facts: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Per section a sentence for what is not there."""
+def absences(material: Material, facts: Mapping[str, Any], failures: Sequence[Sequence[str]]) -> dict[str, list[str]]:
+    """Per section a sentence for what is not there; what a stage refused is told in its own words."""
     said: dict[str, list[str]] = {name: [] for name, _ in CONTENTS}
+    for stage, reason, log in failures:
+        said[SECTION_OF.get(stage, "findings")].append(
+            f"{stage} did not finish: {reason}{f' (log: {log})' if log else ''}"
+        )
+    told = {name for name, sentences in said.items() if sentences}
+    plain = {
+        "scan": _absent_lumen(material),
+        "vessels": _absent_vessels(material),
+        "velocity": _absent_velocity(material),
+        "pressure": [] if "pressure" in told else _absent_pressure(material),
+        "grade": [] if "grade" in told or facts["grade"] is not None else ["This subject was not graded."],
+        "truth": [] if "truth" in told or truth_tables(material) else [NO_TRUTH],
+    }
+    return {name: sentences + plain.get(name, []) for name, sentences in said.items()}
+
+
+def _absent_lumen(material: Material) -> list[str]:
     if material.lumen is None:
-        said["scan"].append("No segmentation was given, so no lumen is outlined.")
-    elif not material.lumen[0].any():
-        said["scan"].append("The segmentation is empty: it found no lumen.")
+        return ["No segmentation was given, so no lumen is outlined."]
+    return [] if material.lumen[0].any() else ["The segmentation is empty: it found no lumen."]
+
+
+def _absent_vessels(material: Material) -> list[str]:
+    said = []
     if material.centerline is None or len(material.centerline) < 2:
-        said["vessels"].append("There is no centerline, so neither a tree nor the way along the vessel can be drawn.")
+        said.append("There is no centerline, so neither a tree nor the way along the vessel can be drawn.")
     if material.branches is None or not len(material.branches):
-        said["vessels"].append("There is no table of branches.")
-    said["velocity"] += _absent_velocity(material)
-    said["pressure"] += _absent_pressure(material)
-    if facts["grade"] is None:
-        said["grade"].append("This subject was not graded.")
-    if not any(material.result(stage) for stage in ("segmentation.evaluate", "fields.evaluate", "pde.evaluate")):
-        said["truth"].append("No truth is known for this subject, so nothing on this page was compared with one.")
+        said.append("There is no table of branches.")
     return said
 
 
@@ -190,7 +234,9 @@ def _absent_pressure(material: Material) -> list[str]:
             return ["No standard deviation of the pressure was given, so no band is drawn."]
         return []
     if material.velocity is not None and material.velocity.unit is None:
-        return ["Pressure was refused: the unit of the velocity is unknown, and pressure goes with the square of speed."]
+        return [
+            "Pressure was refused: the unit of the velocity is unknown, and pressure goes with the square of speed."
+        ]
     if material.velocity is None:
         return ["There is no pressure, since no velocity was reconstructed."]
     return ["No pressure was computed for this subject."]

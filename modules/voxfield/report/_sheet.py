@@ -1,4 +1,4 @@
-"""The pictures of one page: rasters under vectors, with letters, a scale bar and words for those who can not see them."""
+"""The pictures of one page: rasters under vectors, with letters, a scale bar, and words for who can not see them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

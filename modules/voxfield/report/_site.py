@@ -24,16 +24,16 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(
-        duration=numbers.duration, size=numbers.size, compact=compact, significant=numbers.significant
-    )
+    made.filters.update(duration=numbers.duration, size=numbers.size, compact=compact, significant=numbers.significant)
     return made
 
 
 def render(template: str, **content: Any) -> bytes:
     """A page, UTF-8."""
-    page = environment().get_template(template).render(
-        version=__version__, style=_inside("style.css"), script=_inside("page.js"), **content
+    page = (
+        environment()
+        .get_template(template)
+        .render(version=__version__, style=_inside("style.css"), script=_inside("page.js"), **content)
     )
     return page.encode()
 

@@ -36,6 +36,7 @@ def subject(
     subject: str = "",
     claim: str = "",
     run_folder: str = "",
+    failures: tuple[tuple[str, str, str], ...] = (),
     ctx: Context = Context(),
 ) -> SubjectPage:
     """One page about one subject; whatever is absent is said in a sentence.
@@ -62,6 +63,7 @@ def subject(
     subject: name of the subject, the heading of the page
     claim: what is said about where the data come from
     run_folder: the way from the page to its run folder, such as "../.."; the page links the files of the run through it
+    failures: what was tried for this subject and did not finish: stage, reason and log of each
     """
     from voxfield.report._material import Material
 
@@ -70,10 +72,12 @@ def subject(
         image, mask, probability, centerline, branches, bridges, openings, velocity, velocity_sd, pressure, pressure_sd,
         drops, grade, metrics or (),
     )  # fmt: skip
-    return SubjectPage(Report(_pages(material, subject, claim, run_folder)))
+    return SubjectPage(Report(_pages(material, subject, claim, run_folder, failures)))
 
 
-def _pages(material: "Material", subject_id: str, claim: str, run_folder: str) -> dict[str, bytes]:
+def _pages(
+    material: "Material", name: str, claim: str, run_folder: str, failures: Sequence[Sequence[str]]
+) -> dict[str, bytes]:
     from voxfield.report import _sections as sections
     from voxfield.report._facts import facts_of, other_tables, truth_tables
     from voxfield.report._origins import all_findings, file_facts, packages, stage_facts
@@ -87,9 +91,13 @@ def _pages(material: "Material", subject_id: str, claim: str, run_folder: str) -
     scan = sections.scan_section(material, sheet)
     velocity = sections.velocity_section(material, sheet, [stack["background"] for stack in scan["slices"]])
     pressure = sections.pressure_section(material, sheet)
-    absent = sections.absences(material, facts)
-    title = f"Subject {subject_id}" if subject_id else "Subject"
-    words = {**scan.pop("words"), "velocity": velocity.pop("velocity_words", ""), "along": pressure.pop("along_words")}
+    absent = sections.absences(material, facts, failures)
+    title = f"Subject {name}" if name else "Subject"
+    words = {
+        **scan.pop("words"),
+        "velocity": velocity.pop("velocity_words", ""),
+        "along": pressure.pop("along_words"),
+    }
     page = render(
         "subject.html.j2", title=title, claim=claim, words=words, absent=absent, contents=sections.CONTENTS,
         tiles=sections.tiles(facts, findings, stages), findings=findings, stages=stages, versions=packages(stages),
@@ -98,7 +106,7 @@ def _pages(material: "Material", subject_id: str, claim: str, run_folder: str) -
     )  # fmt: skip
     sheet.assets["assets/thumbnail.png"] = thumbnail(material)
     content = {
-        "schema": 1, "subject": subject_id, "title": title, "claim": claim, "run_folder": run_folder, "facts": facts,
+        "schema": 1, "subject": name, "title": title, "claim": claim, "run_folder": run_folder, "facts": facts,
         "findings": findings, "stages": stages, "absent": [s for said in absent.values() for s in said],
     }  # fmt: skip
     return {"index.html": page, "page.json": data(content), **sheet.assets}

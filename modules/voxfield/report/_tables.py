@@ -1,4 +1,4 @@
-"""Tables of a subject as a page shows them: known columns under words, numbers with units, what is missing as a dash."""
+"""Tables of a subject as a page shows them: columns in words, numbers with units, a dash for what is missing."""
 
 from collections.abc import Callable
 from typing import Any
@@ -32,7 +32,8 @@ def branch_table(branches: Table) -> dict[str, Any]:
     return {
         "columns": [{"label": label, "numeric": numeric} for _, label, _, numeric in shown],
         "rows": [
-            [_cell(row[name], write(row[name]), numeric) for name, _, write, numeric in shown] for row in branches.rows()
+            [_cell(row[name], write(row[name]), numeric) for name, _, write, numeric in shown]
+            for row in branches.rows()
         ],
     }
 
@@ -40,9 +41,18 @@ def branch_table(branches: Table) -> dict[str, Any]:
 def drop_table(drops: Table, moment: int) -> dict[str, Any]:
     """Pressure at the openings of one frame: Pa and mmHg with standard deviations, flow and peak speed where known."""
     rows = [row for row in drops.rows() if row.get("frame") in (None, moment)]
-    known = [name for name in ("flow_ml_per_s", "peak_speed_m_per_s", "voxels_across") if name in drops.columns]
-    labels = {"flow_ml_per_s": "outward flow, ml/s", "peak_speed_m_per_s": "peak speed, m/s", "voxels_across": "voxels across"}
-    columns = [{"label": "opening", "numeric": False}, *({"label": f"pressure, {u}", "numeric": True} for u in ("Pa", "mmHg"))]
+    known: list[str] = [
+        name for name in ("flow_ml_per_s", "peak_speed_m_per_s", "voxels_across") if name in drops.columns
+    ]
+    labels = {
+        "flow_ml_per_s": "outward flow, ml/s",
+        "peak_speed_m_per_s": "peak speed, m/s",
+        "voxels_across": "voxels across",
+    }
+    columns = [
+        {"label": "opening", "numeric": False},
+        *({"label": f"pressure, {u}", "numeric": True} for u in ("Pa", "mmHg")),
+    ]
     columns += [{"label": labels[name], "numeric": True} for name in known]
     return {"columns": columns, "rows": [_drop_cells(row, known) for row in rows]}
 

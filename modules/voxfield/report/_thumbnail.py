@@ -9,7 +9,7 @@ PIXELS = 160
 
 
 def thumbnail(material: Material) -> bytes:
-    """The whole volume from the front, brightest along the line of sight, with the speed in colour where it is known."""
+    """The whole volume from the front, brightest along the line of sight, with the speed in colour where known."""
     import numpy as np
 
     view, frame, image = VIEWS[1], material.frame, material.image

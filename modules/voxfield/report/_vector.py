@@ -61,14 +61,20 @@ def tube(line: Floats, radii: Floats, colours: Sequence[str], round_ends: tuple[
     """
     sides = _sides(line, radii)
     edge = np.concatenate([sides[0], sides[1][::-1]])
-    discs = [_disc(line[i], radii[i], colours[j]) for i, j, there in ((0, 0, round_ends[0]), (-1, -1, round_ends[1])) if there]
+    discs = [
+        _disc(line[i], radii[i], colours[j])
+        for i, j, there in ((0, 0, round_ends[0]), (-1, -1, round_ends[1]))
+        if there
+    ]
     parts = [Markup('<path class="edge" d="{}"/>').format(path_data([edge], close=True)), *discs]
     for n, colour in enumerate(colours):
         length, width = float(np.linalg.norm(line[n + 1] - line[n])), float(radii[n] + radii[n + 1])
         if length < FORESHORTENED * width:  # seen nearly end on, a vessel is a disc
             parts.append(_disc((line[n] + line[n + 1]) / 2, width / 2, colour))
         corners = np.stack([sides[0][n], sides[0][n + 1], sides[1][n + 1], sides[1][n]])
-        parts.append(Markup('<path d="{}" fill="{}" stroke="{}"/>').format(path_data([corners], close=True), colour, colour))
+        parts.append(
+            Markup('<path d="{}" fill="{}" stroke="{}"/>').format(path_data([corners], close=True), colour, colour)
+        )
     shine = stroke(path_data([line]), "shine", stroke_width=f"{0.4 * float(np.median(radii)):.2f}")
     return Markup('<g class="tube">{}{}</g>').format(Markup("").join(parts), shine)
 

@@ -202,15 +202,18 @@ def project(values: NDArray[Any], grid: Grid, frame: Frame, view: View, mask: Ma
     how  "max" the largest along the line of sight, "mean" the mean
     """
     axis = _voxel_axis(grid, frame, view)
-    present = mask.any(axis=axis, keepdims=True)
+    present = np.asarray(mask.any(axis=axis, keepdims=True), dtype=bool)
     if how == "max":
         flat = np.max(values, axis=axis, keepdims=True, where=mask, initial=-np.inf)
     else:
-        flat = np.sum(values, axis=axis, keepdims=True, where=mask) / np.maximum(mask.sum(axis=axis, keepdims=True), 1)
-    return np.where(present, flat, 0.0), present
+        total = np.sum(values, axis=axis, keepdims=True, where=mask)
+        flat = total / np.maximum(mask.sum(axis=axis, keepdims=True), 1)
+    return np.asarray(np.where(present, flat, 0.0), dtype=np.float64), present
 
 
-def read_flat(flat: NDArray[Any], grid: Grid, frame: Frame, view: View, pitch: float, mask: Mask | None = None) -> Floats:
+def read_flat(
+    flat: NDArray[Any], grid: Grid, frame: Frame, view: View, pitch: float, mask: Mask | None = None
+) -> Floats:
     """A projection of `project` at the pixels of a view."""
     axis = _voxel_axis(grid, frame, view)
     shape = list(grid.shape)
