@@ -40,12 +40,14 @@ class Graph(NamedTuple):
     inner       (n,) radius of the largest ball in the lumen around each point, mm
     neighbours  for each node, its neighbours in the forest
     loops       (l, 2) nodes that a loop would join, where the forest broke it
+    broken      all nodes beside such a place
     """
 
     points: Floats
     inner: Floats
     neighbours: list[list[int]]
     loops: Ints
+    broken: frozenset[int]
 
 
 class Path(NamedTuple):
@@ -66,21 +68,24 @@ def skeleton_graph(mask: Mask, inner: Floats, spacing: Floats) -> Graph:
     for a, b in kept.tolist():
         neighbours[a].append(b)
         neighbours[b].append(a)
-    return Graph(voxels * spacing, radius, neighbours, _loops(voxels, pairs, kept, neighbours))
+    loops, broken = _loops(voxels, pairs, kept, neighbours)
+    return Graph(voxels * spacing, radius, neighbours, loops, broken)
 
 
-def _loops(voxels: Ints, pairs: Ints, kept: Ints, neighbours: list[list[int]]) -> Ints:
-    """Pairs left out of the forest whose ends are far apart in it, one for each broken place."""
+def _loops(voxels: Ints, pairs: Ints, kept: Ints, neighbours: list[list[int]]) -> tuple[Ints, frozenset[int]]:
+    """Pairs left out of the forest whose ends are far apart in it, one for each broken place; and all of them."""
     edges = {(min(e), max(e)) for e in kept.tolist()}
     found: list[list[int]] = []
+    broken: set[int] = set()
     for a, b in sorted((min(e), max(e)) for e in pairs.tolist()):
         if (a, b) in edges or _near(a, b, neighbours):
             continue
+        broken |= {a, b}
         ends = voxels[[a, b]]
         known = any(min(np.abs(voxels[f] - e).max() for e in (ends, ends[::-1])) <= 2 for f in found)
         if not known:
             found.append([a, b])
-    return np.array(found, np.int64).reshape(-1, 2)
+    return np.array(found, np.int64).reshape(-1, 2), frozenset(broken)
 
 
 def _near(a: int, b: int, neighbours: list[list[int]]) -> bool:
@@ -138,7 +143,7 @@ def reach_tips(graph: Graph, lumen: Mask, spacing: Floats) -> Graph:
        them.
     """
     alive = np.flatnonzero([len(near) > 0 for near in graph.neighbours])
-    thin = [n for n in alive.tolist() if len(graph.neighbours[n]) == 1]
+    thin = [n for n in alive.tolist() if len(graph.neighbours[n]) == 1 and n not in graph.broken]
     thin = [n for n in thin if graph.inner[n] < THIN_VOXELS * spacing.max()]
     if not thin:
         return graph

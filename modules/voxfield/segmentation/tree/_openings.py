@@ -43,7 +43,7 @@ class Openings(NamedTuple):
     """labels (x, y, z): 0, 1 wall, k >= 2; and for each end its label (0 for a loop or an end left closed).
 
     names         label -> "wall", "inlet", "opening-3", ...
-    cuts          the planes of the capped ends, by place in the list of ends
+    cuts          for each end with a clear section, by place, the plane beyond which no section is whole
     lone_patches  openings on the field of view where no centerline ends
     """
 
@@ -71,22 +71,29 @@ def mark_openings(
     cuts: dict[int, Cut] = {}
     patches, patch_voxels, patch_of = _patches(lumen)
     label_of_patch: dict[int, int] = {}
-    tree = cKDTree(nodes.points) if len(nodes.points) else None
+    tree = cKDTree(nodes.points)
     for place, end in enumerate(ends):
         row = nodes.rows[end.path] if end.root else nodes.rows[end.path][::-1]
         if end.loop:
             continue
         patch = _patch_near(nodes.points[row[0]], patch_voxels, patch_of, spacing, end.edge)
         label = label_of_patch.get(patch, FIRST + len(names) - 1) if patch else FIRST + len(names) - 1
+        cut = _cut(nodes, row, radius, clear, spacing)
+        if cut is not None:
+            cuts[place] = cut
+        if not patch and cut is not None and cut.radius >= min_radius_mm:
+            cap = _cap_voxels(labels, lumen, tree, cut, spacing, cap_voxels)
+            # An end that the field of view cuts aslant: the patch on the face is its opening.
+            on_face = patches[tuple(cap[lumen[tuple(cap.T)]].T)]
+            patch = int(on_face.max(initial=0))
+            label = label_of_patch.get(patch, label)
+            if not patch:
+                labels[tuple(cap.T)] = label
+        elif not patch:
+            continue
         if patch:
             label_of_patch[patch] = label
             labels[(patches == patch) & (labels == 0)] = label
-        else:
-            cut = _cut(nodes, row, radius, clear, spacing)
-            if cut is None or cut.radius < min_radius_mm or tree is None:
-                continue
-            cuts[place] = cut
-            _cap(labels, lumen, tree, cut, label, spacing, cap_voxels)
         of_end[place] = label
         if label not in names:
             first_root = label == FIRST and end.root
@@ -155,10 +162,8 @@ def _cut(nodes: Nodes, row: Ints, radius: Floats, clear: NDArray[np.bool_], spac
     return Cut(line[at], chord / size, float(radius[row[at]]), row[: at + 1])
 
 
-def _cap(
-    labels: NDArray[np.int32], lumen: Mask, tree: cKDTree, cut: Cut, label: int, spacing: Floats, thick: float
-) -> None:
-    """Write the cap of one end into the labels."""
+def _cap_voxels(labels: NDArray[np.int32], lumen: Mask, tree: cKDTree, cut: Cut, spacing: Floats, thick: float) -> Ints:
+    """Voxels (n, 3) of the cap of one end: lumen beyond the plane, and the disc."""
     points = tree.data[cut.beyond]
     reach = CAP_WIDTH * cut.radius + (thick + 2) * spacing.max()
     low = np.maximum(np.floor((points.min(axis=0) - reach) / spacing).astype(int), 0)
@@ -179,7 +184,7 @@ def _cap(
     disc = ((height > 0) & (height <= thick * spacing.max()) & (side <= width)).reshape(shape) & ~inside & free
     # The disc must not open the side of a vessel that passes by.
     disc &= ~_beside(inside & over & ~tip)
-    labels[box][tip | disc] = label
+    return np.asarray(np.argwhere(tip | disc) + low)
 
 
 def _beside(mask: Mask) -> Mask:

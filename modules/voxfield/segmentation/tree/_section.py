@@ -23,9 +23,9 @@ CHUNK = 512
 class Sections(NamedTuple):
     """Cross-sections at n nodes.
 
-    radius    (n,) of the circle of equal area, mm
+    radius    (n,) of the circle of equal area, mm; 0 for a node outside the lumen
     centroid  (n, 3) mm
-    escaped   (n,) share of the rays that were cut
+    escaped   (n,) share of the rays that were cut; 1 for a node outside the lumen
     """
 
     radius: Floats
@@ -62,7 +62,7 @@ def _measure(
     direction = np.cos(angle)[:, None] * u[:, None] + np.sin(angle)[:, None] * v[:, None]
     distance = _crossings(lumen, spacing, points, direction, reach)
     limit = ESCAPE * np.median(distance, axis=1, keepdims=True)
-    escaped = (distance > limit).mean(axis=1)
+    escaped = np.where(distance.max(axis=1) > 0, (distance > limit).mean(axis=1), 1.0)
     distance = np.minimum(distance, limit)
     # The polygon is a fan of triangles around the node.
     following = np.roll(distance, -1, axis=1)
@@ -97,4 +97,4 @@ def _crossings(lumen: NDArray[np.float32], spacing: Floats, points: Floats, dire
     outer = np.take_along_axis(value, last[..., None], 2)[..., 0]
     fall = np.where(inner - outer > 0, inner - outer, 1)
     share = np.clip((inner - 0.5) / fall, 0, 1)
-    return np.asarray((last - 1 + share) * reach[:, None] / steps)
+    return np.where(outside[..., 0], 0.0, (last - 1 + share) * reach[:, None] / steps)

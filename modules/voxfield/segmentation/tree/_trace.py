@@ -78,7 +78,7 @@ def trace(
     on_bridge = _at(bridge, nodes.points, spacing)
     sections = _sections(nodes, solid, spacing)
     clear = ~junction_zone(nodes) & ~on_bridge & (sections.escaped < 0.5)
-    radius = _fill(nodes, sections.radius, clear)
+    radius = _fill(nodes, sections.radius, clear, voxel / 2)
     radius[on_bridge] = np.nan
     return Trace(nodes, radius, clear, on_bridge, ends, graph.points[graph.loops].mean(axis=1), trees)
 
@@ -86,11 +86,10 @@ def trace(
 def _root(graph: Graph, root_mm: Floats | None) -> tuple[list[Path], set[tuple[int, bool]], int]:
     """Branches of all trees, the larger trees first; and the ends, as (branch, at the root), that break a loop."""
     trees = sorted(trees_of(graph), key=lambda tree: (-len(tree), int(tree[0])))
-    broken = set(graph.loops.ravel().tolist())
     roots = []
     for tree in trees:
         leaves = leaves_of(graph, tree)
-        free = [leaf for leaf in leaves if leaf not in broken] or leaves
+        free = [leaf for leaf in leaves if leaf not in graph.broken] or leaves
         roots.append(max(free, key=lambda leaf: (end_radius(graph, leaf), -leaf)))
     if root_mm is not None and trees:
         nearest = [(float(np.linalg.norm(graph.points[n] - root_mm)), k, n)
@@ -102,10 +101,10 @@ def _root(graph: Graph, root_mm: Floats | None) -> tuple[list[Path], set[tuple[i
     for root in roots:
         offset = len(paths)
         for path in rooted_paths(graph, root, JUNCTION_MERGE):
-            if path.nodes[-1] in broken:
+            if path.nodes[-1] in graph.broken:
                 loop_ends.add((len(paths), False))
             paths.append(Path(path.nodes, path.parent + offset if path.parent >= 0 else -1))
-        if root in broken:
+        if root in graph.broken:
             loop_ends.add((offset, True))
     return paths, loop_ends, len(trees)
 
@@ -113,6 +112,7 @@ def _root(graph: Graph, root_mm: Floats | None) -> tuple[list[Path], set[tuple[i
 def _centre(nodes: Nodes, solid: NDArray[np.float32], bridge: Mask, spacing: Floats, smoothing: float) -> Nodes:
     """Move nodes to the middle of the lumen, as smooth lines."""
     length = smoothing * np.maximum(nodes.inner, spacing.min())
+    skeleton = nodes.points
     nodes = smooth(nodes, nodes.points, np.ones(len(nodes.points)), length)
     for _ in range(PASSES):
         sections = _sections(nodes, solid, spacing, rays=16)
@@ -121,7 +121,11 @@ def _centre(nodes: Nodes, solid: NDArray[np.float32], bridge: Mask, spacing: Flo
         shift = np.linalg.norm(sections.centroid - nodes.points, axis=1)
         trusted &= shift <= np.maximum(sections.radius, spacing.min())
         targets = np.where(trusted[:, None], sections.centroid, nodes.points)
-        nodes = smooth(nodes, targets, np.where(trusted, 1.0, 0.01), length)
+        weights = np.where(trusted, 1.0, 0.01)
+        # In vessels of a voxel's width the smooth line can leave the lumen: the skeleton calls it back.
+        lost = sections.radius == 0
+        targets[lost], weights[lost] = skeleton[lost], 0.3
+        nodes = smooth(nodes, targets, weights, length)
     return nodes
 
 
@@ -136,19 +140,21 @@ def _at(mask: Mask, points: Floats, spacing: Floats) -> NDArray[np.bool_]:
     return np.asarray(mask[tuple(voxels.T)])
 
 
-def _fill(nodes: Nodes, radius: Floats, clear: NDArray[np.bool_]) -> Floats:
+def _fill(nodes: Nodes, radius: Floats, clear: NDArray[np.bool_], least: float) -> Floats:
     """Radii along each branch, where no section is clear from the nearest clear ones.
 
-    There a section can only be too large, by what it holds of another branch, so it also bounds the radius.
+    There a section can only be too large, by what it holds of another branch, so it also bounds the radius; a
+    node outside the lumen has no section.
     """
+    bound = np.where(radius > 0, radius, np.inf)
     filled = radius.copy()
     for number, row in enumerate(nodes.rows):
         own = row if nodes.above[number] < 0 else row[1:]
         good = clear[own]
         if not good.any():
-            filled[own] = np.minimum(radius[own], 1.2 * nodes.inner[own])
+            filled[own] = np.minimum(bound[own], np.maximum(1.2 * nodes.inner[own], least))
             continue
         along = distance_along(nodes.points[own])
         between = np.interp(along, along[good], radius[own][good])
-        filled[own] = np.where(good, radius[own], np.minimum(radius[own], between))
+        filled[own] = np.where(good, radius[own], np.minimum(bound[own], between))
     return filled
