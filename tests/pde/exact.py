@@ -227,6 +227,8 @@ class Tube:
         self.drop = 8 * fluid.viscosity * mean_speed * length / radius**2
         self.flux = np.pi * radius**2 * mean_speed
         self.flow = flow
+        self.speed = np.zeros(steps)
+        self.speed[self.mask] = np.linalg.norm(self.sample(self.mask), axis=1)
 
     def sample(self, mask: NDArray[np.bool_]) -> Floats:
         """Velocity (n, 3) at the voxels of a mask."""

@@ -1,16 +1,16 @@
 """Derivatives of voxel samples inside a lumen by local quadratic fits.
 
-Around every voxel a quadratic polynomial is fitted to the values at those of 33 neighbours (integer offsets
-of length at most 2) that lie inside the lumen, by weighted least squares; its coefficients are the
-derivatives. This is the idea of Savitzky and Golay (Analytical Chemistry 36, 1964) on a mask: no value
-outside the lumen is ever used, so derivatives at the wall are one-sided, and a quadratic field --
-Poiseuille flow, whatever the tilt of the tube -- is differentiated without error up to the wall, wherever
-the wall passes between the voxels. Gradients are second order accurate, the Laplacian second order inside
-and first order at the wall.
+Around every voxel a quadratic polynomial is fitted to the values at those of 33 neighbours (integer offsets of length
+at most 2) that lie inside the lumen, by weighted least squares; its coefficients are the derivatives. This is the idea
+of Savitzky and Golay (Analytical Chemistry 36, 1964) on a mask: no value outside the lumen is ever used, so derivatives
+at the wall are one-sided, and a quadratic field -- Poiseuille flow, whatever the tilt of the tube -- is differentiated
+without error up to the wall, wherever the wall passes between the voxels. Gradients are second order accurate, the
+Laplacian second order inside and first order at the wall. A voxel may be trusted less than others (`_confidence`), down
+to not at all; its own derivatives are then those of its neighbours' polynomial.
 
-Where a voxel has too few neighbours for a quadratic (the outermost voxels of a staircase, thin sheets) it
-borrows the second derivatives that its neighbours could determine, by a weak prior on them; a branch one
-voxel wide falls back to a linear fit.
+Where there is too little for a quadratic (the outermost voxels of a staircase, thin sheets) a voxel borrows the second
+derivatives that its neighbours could determine, by a weak prior on them; a branch one voxel wide falls back to a linear
+fit.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from voxfield.pde._domain import Floats, Ints, Mask, VoxelDomain
+    from collections.abc import Iterator
+
+    from voxfield.pde._domain import Floats, Ints, VoxelDomain
 
 REACH = 2
 FALLOFF = 1.0  # weight exp(-FALLOFF d^2) at d voxels; chosen on the wedge flow of tests/pde/exact.py
 PRIOR = np.array([0.0, *[1e-9] * 3, *[1e-6] * 6])  # precision of the prior; second derivatives give way first
 BORROWED = 1e-3  # share of the prior in a second derivative above which it counts as borrowed
-CHUNK = 1 << 15  # unknowns fitted at a time, which bounds the memory for their neighbourhoods
+CHUNK = 1 << 15
 
 
 class Derivatives(NamedTuple):
@@ -42,15 +44,22 @@ class Derivatives(NamedTuple):
 
 
 class LocalFit:
-    """The fits of one lumen, set up once for any number of functions."""
+    """The fits of one lumen, set up once for any number of functions.
 
-    def __init__(self, domain: VoxelDomain) -> None:
-        offsets, self.weighted, _ = _stencil()
+    trust  (n,) weight of each voxel in the fits of its neighbours and its own, 0 to 1; None trusts all alike
+    """
+
+    def __init__(self, domain: VoxelDomain, trust: Floats | None = None) -> None:
+        offsets, self.weighted, outer = _stencil()
         self.spacing = np.array(domain.spacing)
         self.near = np.stack([domain.neighbour(tuple(offset)) for offset in offsets.tolist()], axis=1)
-        self.inverse, self.pattern = _inverse_normals(self.near < domain.size)
-        borrowed = (PRIOR * np.diagonal(self.inverse, axis1=1, axis2=2)).max(axis=1) > BORROWED
-        self.poor = np.flatnonzero(borrowed[self.pattern])
+        self.trust = np.append(np.ones(domain.size) if trust is None else trust, 0.0)
+        self.inverse = np.empty((domain.size, 10, 10))
+        for part in _chunks(domain.size):
+            normal = (self.trust[self.near[part]] @ outer).reshape(-1, 10, 10)
+            self.inverse[part] = np.linalg.inv(normal + np.diag(PRIOR))
+        share = (PRIOR * np.diagonal(self.inverse, axis1=1, axis2=2)).max(axis=1, initial=0.0)
+        self.poor = np.flatnonzero(share > BORROWED)
 
     def derivatives(self, values: Floats) -> Derivatives:
         """Differentiate values (n, c)."""
@@ -65,10 +74,9 @@ class LocalFit:
         """Coefficients (n, 10, c) of the monomials of `_stencil`."""
         padded = np.vstack([values, np.zeros((1, values.shape[1]))])
         terms = np.empty((len(values), 10, values.shape[1]))
-        for start in range(0, len(values), CHUNK):
-            part = slice(start, start + CHUNK)
-            moments = self.weighted.T @ padded[self.near[part]]
-            terms[part] = self.inverse[self.pattern[part]] @ moments
+        for part in _chunks(len(values)):
+            near = self.near[part]
+            terms[part] = self.inverse[part] @ (self.weighted.T @ (self.trust[near, None] * padded[near]))
         return terms
 
     def _borrow(self, terms: Floats) -> None:
@@ -80,7 +88,7 @@ class LocalFit:
         share /= np.maximum(share.sum(axis=1, keepdims=True), 1.0)
         padded = np.concatenate([terms[:, 4:], np.zeros((1, *terms[0, 4:].shape))])
         curvature = np.einsum("pk,pkmc->pmc", share, padded[self.near[self.poor]])
-        terms[self.poor] += (self.inverse[self.pattern[self.poor], :, 4:] * PRIOR[4:]) @ curvature
+        terms[self.poor] += (self.inverse[self.poor][:, :, 4:] * PRIOR[4:]) @ curvature
 
 
 @cache
@@ -99,10 +107,6 @@ def _stencil() -> tuple[Ints, Floats, Floats]:
     return offsets, weighted, outer
 
 
-def _inverse_normals(inside: Mask) -> tuple[Floats, Ints]:
-    """Inverse normal matrices (m, 10, 10) of the m distinct neighbourhoods; which one each voxel has (n,)."""
-    _, _, outer = _stencil()
-    keys = inside @ (1 << np.arange(inside.shape[1], dtype=np.int64))
-    _, first, pattern = np.unique(keys, return_index=True, return_inverse=True)
-    normal = (inside[first].astype(float) @ outer).reshape(-1, 10, 10)
-    return np.asarray(np.linalg.inv(normal + np.diag(PRIOR)), dtype=np.float64), pattern
+def _chunks(size: int) -> Iterator[slice]:
+    """Slices that cover `size` voxels, since every voxel brings its whole neighbourhood along."""
+    return (slice(start, start + CHUNK) for start in range(0, size, CHUNK))

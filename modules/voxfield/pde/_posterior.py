@@ -8,6 +8,7 @@ quadratic, so the two differ by the bias that a single reconstruction would carr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,10 +43,18 @@ class Velocities:
     marks: NDArray[np.integer]
     spacing: tuple[float, float, float]
 
-    def box(self, held: Mask) -> Mask:
-        """Voxels (n,) as a box (x, y, z)."""
+    def lumen(self, held: Mask, reference: int) -> Lumen:
+        """The lumen of voxels (n,), weighted by the mean flow of all samples."""
         box = np.zeros_like(self.mask)
         box[self.mask] = held
+        return Lumen(box, self.marks, self.spacing, reference, self.speed)
+
+    @cached_property
+    def speed(self) -> Floats:
+        """Speed (x, y, z) of the mean velocity, root mean square over frames; a sample is at rest outside its lumen."""
+        mean = np.einsum("stnc,sn->tnc", self.values, self.inside) / len(self.values)
+        box = np.zeros(self.mask.shape)
+        box[self.mask] = np.sqrt((mean**2).sum(axis=2).mean(axis=0))
         return box
 
 
@@ -103,7 +112,7 @@ def pressure_posterior(velocities: Velocities, method: Method) -> PressurePoster
     planes = np.full((samples, frames, len(labels)), np.nan)
     solved: list[tuple[Sequence[int], LumenPressure]] = []
     for members, inside in _lumens(velocities.inside):
-        lumen = Lumen(velocities.box(inside), velocities.marks, velocities.spacing, method.reference)
+        lumen = velocities.lumen(inside, method.reference)
         if not lumen.reached:
             continue
         here = lumen.domain.mask[velocities.mask]
@@ -163,7 +172,7 @@ def _mean_field(velocities: Velocities, method: Method) -> tuple[Lumen, LumenPre
     inside = velocities.inside
     count = inside.sum(axis=0)
     most = 2 * count >= len(inside)
-    lumen = Lumen(velocities.box(most), velocities.marks, velocities.spacing, method.reference)
+    lumen = velocities.lumen(most, method.reference)
     if not lumen.reached:
         return lumen, None
     here = lumen.domain.mask[velocities.mask]
@@ -197,11 +206,11 @@ def _work_energy(
     if not solved:
         return result
     common = np.logical_and.reduce([pressure.mask for _, pressure in solved])
-    lumen = Lumen(common, velocities.marks, velocities.spacing, method.reference)
+    lumen = velocities.lumen(common[velocities.mask], method.reference)
     if not lumen.reached:
         return result
     domain = lumen.domain
-    fields = virtual_fields(domain, lumen.boundary)
+    fields = virtual_fields(domain, lumen.boundary, velocities.speed)
     columns = [labels.index(label) for label in fields.labels]
     for members, pressure in solved:
         whole = pressure.domain

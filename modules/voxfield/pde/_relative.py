@@ -1,12 +1,12 @@
 """Relative pressure in one lumen from velocity samples (weak pressure Poisson equation).
 
 For all q: integral(grad p . grad q) = integral(b . grad q), b = -rho (du/dt + u . grad u) + mu lap u.
-Discretely, with the difference quotient D across the interior faces: D'D p = D'b. Constants are in the
-kernel of D and the right side is in the range of D', so the system is compatible whatever the noise in b,
-and leaving out the boundary faces is the natural condition dp/dn = b.n on the staircase. Where b is the
-exact difference quotient of a pressure, that pressure comes out exactly, on any mask and spacing: the
-staircase itself costs nothing, and the error is that of b, second order in the voxel
-(tests/pde/test_convergence.py).
+Discretely, with the difference quotient D across the interior faces and weights K on them: D'K D p = D'K b. Constants
+are in the kernel of D and the right side is in the range of D', so the system is compatible whatever the noise in b,
+and leaving out the boundary faces is the natural condition dp/dn = b.n on the staircase. Where b is the exact
+difference quotient of a pressure, that pressure comes out exactly, on any mask and spacing and with any weights: the
+staircase itself costs nothing, and the error is that of b, second order in the voxel (tests/pde/test_convergence.py).
+The weights are where the velocity can be trusted (`_confidence`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import sparse
 
+from voxfield.pde._confidence import face_weights, fit_trust
 from voxfield.pde._derivatives import LocalFit
 from voxfield.pde._domain import VoxelDomain
 from voxfield.pde._elliptic import EllipticSolver
@@ -47,15 +49,22 @@ class Lumen:
     marks      (x, y, z)  openings label map
     spacing    (3,)       metres
     reference  label of the opening whose mean pressure is zero
+    speed      (x, y, z)  of the mean flow in any unit, by which voxels are weighted; None weights all alike
     """
 
     def __init__(
-        self, mask: Mask, marks: NDArray[np.integer], spacing: tuple[float, float, float], reference: int
+        self,
+        mask: Mask,
+        marks: NDArray[np.integer],
+        spacing: tuple[float, float, float],
+        reference: int,
+        speed: Floats | None = None,
     ) -> None:
         self.drawn = mask
         self.marks = marks
         self.spacing = spacing
         self.reference = reference
+        self.speed = speed
 
     @cached_property
     def domain(self) -> VoxelDomain:
@@ -88,7 +97,14 @@ class Lumen:
     @cached_property
     def fit(self) -> LocalFit:
         """Derivatives in this domain."""
-        return LocalFit(self.domain)
+        return LocalFit(self.domain, None if self.speed is None else fit_trust(self.domain, self.speed))
+
+    @cached_property
+    def weights(self) -> Floats:
+        """Weights (f,) of the interior faces in the weak form."""
+        if self.speed is None:
+            return np.ones(sum(self.domain.face_counts))
+        return face_weights(self.domain, self.speed)
 
 
 @dataclass(frozen=True)
@@ -135,8 +151,11 @@ def relative_pressure(
     """
     domain = lumen.domain
     cell_force, face_force = _forces(lumen, velocity, fluid, timing)
-    solver = EllipticSolver(domain.stiffness, domain.cells, rtol=rtol)
-    solution = solver.solve(domain.divergence @ face_force)
+    weigh = sparse.diags_array(lumen.weights)
+    matrix = sparse.csr_array(domain.divergence @ weigh @ domain.gradient)
+    solution = EllipticSolver(matrix, domain.cells, rtol=rtol).solve(
+        domain.divergence @ (lumen.weights[:, None] * face_force)
+    )
     values = solution.values
     values = values - lumen.openings[lumen.reference].pressure(values, cell_force)
     fields = np.moveaxis(velocity.reshape(-1, domain.size, 3), 0, -1)

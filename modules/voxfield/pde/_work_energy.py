@@ -5,11 +5,11 @@ where Q_j is the flux of w out of opening j and p_j the mean pressure there, wei
 per opening, the fluxes make a small symmetric system for the p_j. Noise and doubtful gradients beside the
 wall are weighted with w, that is hardly at all.
 
-The paper takes w from a Stokes problem. Ours costs two scalar ones and is Poiseuille flow in a straight
-tube as well: psi solves -lap psi = 1 with psi = 0 on the wall, w = psi grad phi with div(psi grad phi) = 0,
-phi = 1 on one opening and 0 on the others. Its discrete divergence is zero, so the identity holds for
-whatever lumen the voxels make; hence one set of fields, on the voxels that all samples share, serves every
-sample.
+The paper takes w from a Stokes problem. Ours costs a scalar one: w = s grad phi with div(s grad phi) = 0, phi = 1 on
+one opening and 0 on the others, and s the speed of the mean flow, which vanishes where the wall is, wherever that is
+in the voxels. In a straight tube this is Poiseuille flow, as in the paper. The discrete divergence of w is zero, so
+the identity holds for whatever lumen the voxels make; hence one set of fields, on the voxels that all samples share,
+serves every sample.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from voxfield.pde._openings import BoundaryFaces
 
 WALL = 1
+FLOOR = 1e-3  # smallest profile over the largest, so that the system stays definite
+TINY = 1e-30
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,15 @@ class VirtualFields:
     fluxes: Floats
 
 
-def virtual_fields(domain: VoxelDomain, boundary: Mapping[int, BoundaryFaces]) -> VirtualFields:
-    """Build the fields of a domain whose boundary faces are given by label."""
+def virtual_fields(domain: VoxelDomain, boundary: Mapping[int, BoundaryFaces], speed: Floats) -> VirtualFields:
+    """Build the fields of a domain.
+
+    boundary  label -> faces that lead out of the domain
+    speed     (x, y, z)  of the mean flow, in any unit
+    """
     labels = tuple(label for label in boundary if label > WALL)
-    profile = _profile(domain, boundary.get(WALL))
+    inside = speed[domain.mask]
+    profile = np.maximum(inside / max(inside.max(initial=0.0), TINY), FLOOR)
     lower = np.concatenate([pair[0] for pair in domain.faces])
     upper = np.concatenate([pair[1] for pair in domain.faces])
     conductance = (profile[lower] + profile[upper]) / 2
@@ -73,16 +80,6 @@ def virtual_fields(domain: VoxelDomain, boundary: Mapping[int, BoundaryFaces]) -
     }
     fluxes = np.stack([boundary[label].areas(domain) @ outward[label] for label in labels])
     return VirtualFields(labels, {k: boundary[k] for k in labels}, interior, outward, fluxes)
-
-
-def _profile(domain: VoxelDomain, wall: BoundaryFaces | None) -> Floats:
-    """The torsion function psi (n,): -lap psi = 1, 0 on the wall, natural at openings."""
-    if wall is None:
-        return np.ones(domain.size)
-    steps = np.array(domain.spacing)[wall.axes]
-    diagonal = np.bincount(wall.cells, weights=2 / steps**2, minlength=domain.size)
-    system = sparse.csr_array(domain.stiffness + sparse.diags_array(diagonal))
-    return EllipticSolver(system, domain.cells, rtol=1e-10).solve(np.ones((domain.size, 1))).values[:, 0]
 
 
 def opening_pressures(
