@@ -5,10 +5,11 @@ without a radius. Generations count junctions from the root (0), not bridges.
 
 Measures use the nodes with a clear section: none inside the ball of a junction, on a bridge or within a
 radius of one, and none beyond the plane at which an open end is cut. Stenosis follows NASCET (N Engl J Med
-325, 1991): 1 - d_min / d_distal, where d_distal is the median diameter distal of the throat, at least one
-diameter beyond it, over nodes whose walls run parallel (|dr/ds| <= `PARALLEL`). The throat is the narrowest
-node that leaves `ROOM` diameters of clear branch beyond it. A branch without such nodes, and a bridge, has no
-stenosis: it is not defined there, not zero.
+325, 1991): 1 - d_min / d_distal. The throat is the narrowest node with at least a radius of clear branch
+beyond it. d_distal is the median over the nodes at least a radius beyond the throat whose walls run parallel
+(|dr/ds| <= `PARALLEL`); where a junction comes before the walls do, it is the widest node there, and the
+stenosis a lower bound. A branch without such nodes, and a bridge, has no stenosis: it is not defined there,
+not zero. A radius is the median radius of the branch.
 """
 
 from itertools import pairwise
@@ -21,7 +22,6 @@ from voxfield.segmentation.tree._nodes import Nodes, distance_along
 from voxfield.segmentation.tree._skeleton import Floats, Ints
 
 PARALLEL = 0.1
-ROOM = 2.0
 FEWEST_NODES = 3
 
 
@@ -94,7 +94,7 @@ def _measured(
     mean, least = float(radius[known].mean()), float(radius[known].min())
     distal, stenosis = nascet(along[usable], radius[usable])
     if distal is None:
-        # No parallel walls: the far third stands for the distal calibre, but not for a grade of stenosis.
+        # Too short for NASCET: the far third stands for the distal calibre, but not for a grade of stenosis.
         far = known & (along >= along[known].max() - length / 3)
         distal = float(np.median(radius[far]))
     return Branch(row, parent, generation, length, mean, least, distal, stenosis, False)
@@ -104,20 +104,18 @@ def nascet(along: Floats, radius: Floats) -> tuple[float | None, float | None]:
     """Distal radius, mm, and 1 - d_min / d_distal of a branch, from arc length and radius (n,); None if undefined."""
     if len(along) < FEWEST_NODES:
         return None, None
-    room = ROOM * 2 * float(np.median(radius))
-    before = np.flatnonzero(along <= along[-1] - room)
+    typical = float(np.median(radius))
+    before = np.flatnonzero(along <= along[-1] - typical)
     if not len(before):
         return None, None
     throat = int(before[radius[before].argmin()])
     # Slopes over a radius, so that noise of a tenth of a voxel does not look like a taper.
-    window = max(1, round(float(np.median(radius)) / max(float(np.median(np.diff(along))), 1e-9) / 2))
+    window = max(1, round(typical / max(float(np.median(np.diff(along))), 1e-9) / 2))
     low = np.maximum(np.arange(len(along)) - window, 0)
     high = np.minimum(np.arange(len(along)) + window, len(along) - 1)
     slope = (radius[high] - radius[low]) / np.maximum(along[high] - along[low], 1e-9)
-    # The diameter of the vessel, not of the throat, is the length over which a jet and its wall recover.
-    beyond = along >= along[throat] + 2 * float(np.median(radius[throat:]))
+    beyond = along >= along[throat] + typical
     parallel = beyond & (np.abs(slope) <= PARALLEL)
-    if parallel.sum() < FEWEST_NODES:
-        return None, None
-    distal = float(np.median(radius[parallel]))
+    enough = int(parallel.sum()) >= FEWEST_NODES
+    distal = float(np.median(radius[parallel])) if enough else float(radius[beyond].max())
     return distal, max(0.0, 1 - float(radius[throat]) / distal)
