@@ -71,9 +71,9 @@ def subject_rows(entries: Sequence[Entry]) -> tuple[list[dict[str, Any]], list[d
     grades = max((len(e.facts.get("grade_probabilities") or ()) for e in entries), default=0)
     columns: list[tuple[str, str, bool]] = [("subject", "subject", False)]
     for fact, label, numeric in (
-        ("grade", "grade", False), ("stenosis", "stenosis", True), ("drop_pa", "pressure drop, Pa", True),
-        ("true_drop_pa", "true drop, Pa", True), ("peak_speed", "peak speed", True), ("dice", "Dice", True),
-        ("velocity_error", "velocity error", True),
+        ("grade", "grade", False), ("true_grade", "read", True), ("stenosis", "stenosis", True),
+        ("drop_pa", "pressure drop, Pa", True), ("true_drop_pa", "true drop, Pa", True),
+        ("peak_speed", "peak speed", True), ("dice", "Dice", True), ("velocity_error", "velocity error", True),
     ):  # fmt: skip
         if known(entries, fact):
             columns.append((fact, label, numeric))
@@ -112,6 +112,7 @@ def _cell(entry: Entry, fact: str, numeric: bool, grades: int) -> dict[str, Any]
         "stenosis": lambda: percent(value, 0),
         "drop_pa": lambda: with_sd(value, facts.get("drop_sd_pa")),
         "true_drop_pa": lambda: significant(value),
+        "true_grade": lambda: significant(value),
         "peak_speed": lambda: " ".join([significant(value), facts.get("speed_unit") or ""]),
         "dice": lambda: fixed(value, 3),
         "velocity_error": lambda: percent(value),
@@ -150,7 +151,7 @@ def strips(entries: Sequence[Entry]) -> list[dict[str, Any]]:
         ("dice", "Dice overlap of the lumen", 1.0),
         ("tree_length_detected", "Tree length detected, %", 100.0),
         ("velocity_error", "Velocity error, relative L2, %", 100.0),
-        ("velocity_coverage", "Components inside their 95 % interval, %", 100.0),
+        ("velocity_coverage", "Velocities inside their 95 % interval, %", 100.0),
     )
     return [
         {"title": title, "chart": _strip(entries, fact, title, scale)}

@@ -3,7 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from voxfield.artifacts import Metrics, Table
+from voxfield.report._chart import Chart, padded
 from voxfield.report._material import Material, stage_of
 from voxfield.report._numbers import DASH, fixed, percent, significant
 
@@ -29,24 +32,27 @@ KNOWN: dict[str, dict[str, tuple[str, Wording]]] = {
         "coverage_95": ("components inside their 95 % interval", percent),
     },
     "pde.evaluate": {
-        "relative_l2": ("pressure error, relative L2", percent),
-        "rmse_pa": ("pressure error, root mean square, Pa", significant),
-        "drop_error_pa": ("error of the largest drop, Pa", significant),
-        "coverage_95": ("voxels inside their 95 % interval", percent),
+        "relative_l2": ("error of the pressure drops, relative L2", percent),
+        "inside_95": ("drops inside their 95 % interval", significant),
+        "judged": ("drops judged", significant),
     },
 }
 TRUTH_STAGES = tuple(KNOWN)
+SHOWN_SCORES = (
+    "steps", "loss", "test.rows", "test.sets.coverage", "test.sets.mean_size", "conformal.coverage",
+    "conformal.calibration_patients",
+)  # fmt: skip
 TITLES = {"segmentation.evaluate": "Lumen", "fields.evaluate": "Velocity", "pde.evaluate": "Pressure"}
 
 
 def facts_of(material: Material) -> Facts:
     """Everything that a cohort page compares; None for what is not known."""
     overlap, velocity = material.result("segmentation.evaluate"), material.result("fields.evaluate")
+    truth = material.result("phantoms.vessel")
     return {
         **_grade(material),
         **_stenosis(material.branches),
-        **_drop(material.drops),
-        **_true_drop(material),
+        **_drop(material),
         "peak_speed": None if material.speed is None else float(material.speed.max()),
         "speed_unit": None if material.velocity is None else material.velocity.unit,
         "branches": None if material.branches is None else len(material.branches),
@@ -55,6 +61,10 @@ def facts_of(material: Material) -> Facts:
         "tree_length_detected": overlap.get("tree_length_detected"),
         "velocity_error": velocity.get("relative_l2"),
         "velocity_coverage": velocity.get("coverage_95"),
+        "pressure_error": material.result("pde.evaluate").get("relative_l2"),
+        "true_stenosis": truth.get("stenosis_max"),
+        "true_peak_speed": truth.get("speed_max_m_per_s"),
+        "true_grade": truth.get("grade_read"),
     }
 
 
@@ -67,6 +77,7 @@ def _grade(material: Material) -> Facts:
         "grade_set": None if low is None or high is None else [low, high],
         "grade_coverage": values.get("coverage"),
         "grade_certified": values.get("certified"),
+        "grade_claim": values.get("claim"),
         "grade_probabilities": values.get("probabilities"),
     }
 
@@ -83,27 +94,41 @@ def _stenosis(branches: Table | None) -> Facts:
     }
 
 
-def _drop(drops: Table | None) -> Facts:
-    """The largest fall of pressure from the reference to another opening, over all frames."""
-    rows = [] if drops is None else drops.rows()
+def _drop(material: Material) -> Facts:
+    """The largest fall of pressure from the reference to another opening, over all frames, and what it really is."""
+    rows = [] if material.drops is None else material.drops.rows()
     known = [row for row in rows if row["pressure_pa"] is not None and not row.get("reference")]
-    worst = min(known, key=lambda row: row["pressure_pa"], default=None)
     reference = next((row["name"] for row in rows if row.get("reference")), None)
+    if not known:
+        return {"drop_pa": None, "drop_sd_pa": None, "drop_to": None, "drop_from": reference, "true_drop_pa": None}
+    worst = min(known, key=lambda row: float(row["pressure_pa"]))
     return {
-        "drop_pa": None if worst is None else -float(worst["pressure_pa"]),
-        "drop_sd_pa": None if worst is None else worst.get("sd_pa"),
-        "drop_to": None if worst is None else worst.get("name"),
+        "drop_pa": -float(worst["pressure_pa"]),
+        "drop_sd_pa": worst.get("sd_pa"),
+        "drop_to": worst.get("name"),
         "drop_from": reference,
+        "true_drop_pa": _true_drop(material.result("pde.evaluate"), worst.get("opening")),
     }
 
 
-def _true_drop(material: Material) -> Facts:
-    for stage in ("pde.evaluate", "phantoms.vessel"):
-        values = material.result(stage)
-        for key in ("true_drop_pa", "drop_true_pa", "largest_drop_pa", "pressure_drop_pa"):
-            if isinstance(values.get(key), int | float):
-                return {"true_drop_pa": values[key]}
-    return {"true_drop_pa": None}
+def _true_drop(judged: Mapping[str, Any], opening: Any) -> float | None:
+    found = [entry["true_pa"] for entry in judged.get("openings", ()) if entry.get("opening") == opening]
+    return -float(found[0]) if found else None
+
+
+def comparison(facts: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Headline numbers beside what they should be, where that is known."""
+    rows: tuple[tuple[str, str, str, Wording], ...] = (
+        ("narrowest stenosis", "stenosis", "true_stenosis", lambda v: percent(v, 0)),
+        ("largest pressure drop, Pa", "drop_pa", "true_drop_pa", significant),
+        ("peak speed, m/s", "peak_speed", "true_peak_speed", significant),
+        ("severity grade (truth: a noisy reader)", "grade", "true_grade", significant),
+    )
+    return [
+        {"name": name, "value": write(facts[got]), "truth": write(facts[true])}
+        for name, got, true, write in rows
+        if facts[true] is not None
+    ]
 
 
 def grade_text(facts: Mapping[str, Any]) -> str:
@@ -161,26 +186,42 @@ def flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
 
 
 def model_tables(models: Sequence[Metrics]) -> list[dict[str, Any]]:
-    """Results of stages that saw the whole cohort: single numbers in the open, everything else behind a click."""
+    """Results of stages that saw the whole cohort: the scores in the open, everything else behind a click."""
     tables = []
     for metrics in models:
-        rows = [{"name": key.replace("_", " "), "value": text} for key, text in _scores(metrics.values)]
-        shown = {row["name"] for row in rows}
-        rest = [
-            {"name": key, "value": value} for key, value in flat(metrics.values) if key.replace("_", " ") not in shown
-        ]
-        tables.append({"stage": stage_of(metrics) or "results", "rows": rows, "rest": rest})
+        scores = _scores(metrics.values)
+        rows = [{"name": key.replace("_", " ").replace(".", ": "), "value": text} for key, text in scores.items()]
+        rest = [{"name": key, "value": value} for key, value in flat(metrics.values)]
+        chart = loss_chart(metrics.values.get("loss_curve"))
+        tables.append({"stage": stage_of(metrics) or "results", "rows": rows, "rest": rest, "chart": chart})
     return tables
 
 
-def _scores(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Numbers at the top, and scores with an interval (`value`, `low`, `high`) as one text."""
-    found = []
+def loss_chart(curve: Any) -> Markup | None:
+    """The loss over the steps of a training, where it was written down."""
+    import numpy as np
+
+    if not isinstance(curve, Mapping) or len(curve.get("step", ())) < 2:
+        return None
+    step, loss = (np.asarray(curve[name], dtype=np.float64) for name in ("step", "loss"))
+    chart = Chart((0.0, float(step[-1])), padded(0.0, float(loss.max())), "step", "loss", "Loss over the steps.",
+                  width=420, height=200)  # fmt: skip
+    chart.axes()
+    chart.line(step, loss, 0)
+    return chart.svg()
+
+
+def _scores(values: Mapping[str, Any], before: str = "", depth: int = 2) -> dict[str, str]:
+    """Scores with an interval (`value`, `low`, `high`) wherever they are, and what is known of sets."""
+    found: dict[str, str] = {}
     for key, value in values.items():
-        if isinstance(value, int | float):
-            found.append((key, significant(value)))
-        elif isinstance(value, Mapping) and isinstance(value.get("value"), int | float):
+        name = f"{before}{key}"
+        if isinstance(value, Mapping) and isinstance(value.get("value"), int | float):
             ends = [value.get("low"), value.get("high")]
             interval = f" ({significant(ends[0])} to {significant(ends[1])})" if None not in ends else ""
-            found.append((key, f"{significant(value['value'])}{interval}"))
+            found[name] = f"{significant(value['value'])}{interval}"
+        elif isinstance(value, Mapping) and depth:
+            found |= _scores(value, f"{name}.", depth - 1)
+        elif name in SHOWN_SCORES and value is not None:
+            found[name] = significant(value)
     return found

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,9 +106,9 @@ class Material:
                 places[name] = self.openings.grid.world(np.argwhere(data == value).mean(axis=0))
         return places
 
-    def result(self, stage: str) -> dict[str, object]:
+    def result(self, stage: str) -> dict[str, Any]:
         """Values that a stage wrote, of all metrics that are there; empty where it wrote none."""
-        merged: dict[str, object] = {}
+        merged: dict[str, Any] = {}
         for metrics in self.metrics:
             if stage_of(metrics) == stage:
                 merged.update(metrics.values)

@@ -5,13 +5,13 @@ from typing import Any
 
 from voxfield.artifacts import Grid
 from voxfield.report._anatomy import projections, slices
-from voxfield.report._facts import TRUTH_STAGES, grade_text, truth_tables
+from voxfield.report._facts import TRUTH_STAGES, comparison, grade_text, truth_tables
 from voxfield.report._flow import speed_rows
 from voxfield.report._material import Material
 from voxfield.report._numbers import duration, fixed, percent, pressure_with_sd, significant
 from voxfield.report._pressure import along_vessel, pressure_pictures
 from voxfield.report._sheet import Sheet
-from voxfield.report._tables import branch_table, drop_table
+from voxfield.report._tables import BRANCHES, BRIDGES, drop_table, known_columns
 from voxfield.report._tree import BRIDGE, tree_pictures
 from voxfield.report._view import OBLIQUE_DEGREES
 
@@ -70,7 +70,7 @@ def spacing_text(grid: Grid) -> str:
 def vessel_section(material: Material, sheet: Sheet) -> Content:
     """The tree and the table of its branches."""
     tree = material.centerline
-    content: Content = {"tree": None, "branches": None, "has_bridge_nodes": False}
+    content: Content = {"tree": None, "branches": None, "bridges": None, "has_bridge_nodes": False}
     if tree is not None and len(tree) > 1:
         pictures, bar = tree_pictures(material, sheet)
         content |= {
@@ -78,7 +78,9 @@ def vessel_section(material: Material, sheet: Sheet) -> Content:
             "has_bridge_nodes": bool((tree.kinds == BRIDGE).any()),
         }
     if material.branches is not None and len(material.branches):
-        content["branches"] = branch_table(material.branches)
+        content["branches"] = known_columns(material.branches, BRANCHES)
+    if material.bridges is not None and len(material.bridges):
+        content["bridges"] = known_columns(material.bridges, BRIDGES)
     return content
 
 
@@ -132,13 +134,13 @@ def grade_section(facts: Mapping[str, Any]) -> Content:
 
 
 def coverage_text(facts: Mapping[str, Any]) -> str:
-    """What the set of a grade promises, in words."""
-    if facts["grade_set"] is None:
-        return "There is no set with a stated coverage."
-    if facts["grade_certified"] is False or facts["grade_coverage"] is None:
-        return "No coverage is claimed for the set: too few patients to calibrate it."
-    level = percent(facts["grade_coverage"], 0)
-    return f"The set holds the true grade with a probability of at least {level}: {COVERAGE_WORDS}."
+    """What the set of a grade promises: in the words of the grader where it has some."""
+    claim, level = facts["grade_claim"], facts["grade_coverage"]
+    if claim:
+        return f"{claim[:1].upper()}{claim[1:]}."
+    if facts["grade_set"] is None or facts["grade_certified"] is False or level is None:
+        return "No coverage is claimed for a set: too few patients to calibrate it."
+    return f"The set holds the true grade with a probability of at least {percent(level, 0)}: {COVERAGE_WORDS}."
 
 
 def tiles(
@@ -195,7 +197,7 @@ def absences(material: Material, facts: Mapping[str, Any], failures: Sequence[Se
         "velocity": _absent_velocity(material),
         "pressure": [] if "pressure" in told else _absent_pressure(material),
         "grade": [] if "grade" in told or facts["grade"] is not None else ["This subject was not graded."],
-        "truth": [] if "truth" in told or truth_tables(material) else [NO_TRUTH],
+        "truth": [] if "truth" in told or truth_tables(material) or comparison(facts) else [NO_TRUTH],
     }
     return {name: sentences + plain.get(name, []) for name, sentences in said.items()}
 

@@ -68,6 +68,9 @@ def subject(
     from voxfield.report._material import Material
 
     del ctx  # nothing here is random
+    _require_columns(branches, ("branch", "length_mm"))
+    _require_columns(bridges, ("bridge", "length_mm"))
+    _require_columns(drops, ("opening", "name", "pressure_pa"))
     material = Material(
         image, mask, probability, centerline, branches, bridges, openings, velocity, velocity_sd, pressure, pressure_sd,
         drops, grade, metrics or (),
@@ -75,11 +78,17 @@ def subject(
     return SubjectPage(Report(_pages(material, subject, claim, run_folder, failures)))
 
 
+def _require_columns(table: Table | None, names: Sequence[str]) -> None:
+    if table is not None:
+        for name in names:
+            table.column(name)
+
+
 def _pages(
     material: "Material", name: str, claim: str, run_folder: str, failures: Sequence[Sequence[str]]
 ) -> dict[str, bytes]:
     from voxfield.report import _sections as sections
-    from voxfield.report._facts import facts_of, other_tables, truth_tables
+    from voxfield.report._facts import comparison, facts_of, other_tables, truth_tables
     from voxfield.report._origins import all_findings, file_facts, packages, stage_facts
     from voxfield.report._sheet import Sheet
     from voxfield.report._site import data, render
@@ -101,7 +110,8 @@ def _pages(
     page = render(
         "subject.html.j2", title=title, claim=claim, words=words, absent=absent, contents=sections.CONTENTS,
         tiles=sections.tiles(facts, findings, stages), findings=findings, stages=stages, versions=packages(stages),
-        truth=truth_tables(material), results=other_tables(material), **_linked(file_facts(named), run_folder),
+        compared=comparison(facts), truth=truth_tables(material), results=other_tables(material),
+        **_linked(file_facts(named), run_folder),
         **scan, **velocity, **pressure, **sections.vessel_section(material, sheet), **sections.grade_section(facts),
     )  # fmt: skip
     sheet.assets["assets/thumbnail.png"] = thumbnail(material)

@@ -26,16 +26,24 @@ BRANCHES: tuple[Column, ...] = (
 )
 
 
-def branch_table(branches: Table) -> dict[str, Any]:
-    """The branch table, without the coordinates."""
-    shown = [column for column in BRANCHES if column[0] in branches.columns]
+def known_columns(table: Table, columns: tuple[Column, ...]) -> dict[str, Any]:
+    """The columns of a table that are known by name."""
+    shown = [column for column in columns if column[0] in table.columns]
     return {
         "columns": [{"label": label, "numeric": numeric} for _, label, _, numeric in shown],
         "rows": [
-            [_cell(row[name], write(row[name]), numeric) for name, _, write, numeric in shown]
-            for row in branches.rows()
+            [_cell(row[name], write(row[name]), numeric) for name, _, write, numeric in shown] for row in table.rows()
         ],
     }
+
+
+BRIDGES: tuple[Column, ...] = (
+    ("bridge", "bridge", significant, True),
+    ("kind", "kind", str, False),
+    ("length_mm", "length, mm", _mm, True),
+    ("probability", "mean probability", _mm, True),
+    ("voxels", "voxels", significant, True),
+)
 
 
 def drop_table(drops: Table, moment: int) -> dict[str, Any]:
