@@ -1,0 +1,43 @@
+"""The code on the pages runs as it stands there, in the order of the page."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from voxfield.artifacts import Metrics
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """Language and text of the fenced blocks that are to be run."""
+    return re.findall(r"^```(bash|python)\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.slow
+def test_subject_page(tmp_path: Path) -> None:
+    found = blocks(ROOT / "docs" / "subject.md")
+    assert len(found) >= 4
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for language, text in found:
+        words = ["bash", "-euc", text] if language == "bash" else [sys.executable, "-c", text]
+        ended = subprocess.run(
+            words, cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 0, f"{text}\n{ended.stderr}"
+    assert Metrics.load(tmp_path / "overlap.json").values["dice"] > 0.85
+    assert Metrics.load(tmp_path / "error.json").values["relative_l2"] < 0.2
+    assert (tmp_path / "page" / "index.html").is_file()
+
+
+def test_readme_names_the_two_commands_and_real_stages() -> None:
+    from voxfield.registry import names
+
+    text = (ROOT / "README.md").read_text()
+    assert "\nmake demo\nmake test\n" in text
+    for stage in re.findall(r"^voxfield ([a-z]+\.[a-z]+)", text, flags=re.MULTILINE):
+        assert stage in names()
