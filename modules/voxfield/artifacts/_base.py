@@ -91,9 +91,7 @@ class Artifact(ABC):
 
     @classmethod
     @abstractmethod
-    def load(
-        cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None
-    ) -> Self:
+    def load(cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None) -> Self:
         """Open a file. Its header is judged now, its values are read when they are first used.
 
         Whatever is odd goes into `findings`; raises InputError when the file can not be what it should be.

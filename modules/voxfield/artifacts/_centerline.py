@@ -33,9 +33,7 @@ class Centerline(Artifact):
     kind = "centerline"
     suffix = ".swc"
 
-    def __init__(
-        self, points: ArrayLike, radii: ArrayLike, parents: ArrayLike, kinds: ArrayLike | None = None
-    ) -> None:
+    def __init__(self, points: ArrayLike, radii: ArrayLike, parents: ArrayLike, kinds: ArrayLike | None = None) -> None:
         import numpy as np
 
         super().__init__()
@@ -49,14 +47,11 @@ class Centerline(Artifact):
         wrong = [f"{name} {shape}" for name, shape in shapes.items() if shape != (count,)]
         if wrong:
             raise InputError(
-                f"a centerline of {count} nodes has one radius, parent and kind a node; found "
-                f"{', '.join(wrong)}"
+                f"a centerline of {count} nodes has one radius, parent and kind a node; found {', '.join(wrong)}"
             )
 
     @classmethod
-    def load(
-        cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None
-    ) -> Self:
+    def load(cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None) -> Self:
         """Read SWC: number, kind, x, y, z, radius, parent's number (-1 for a root)."""
         origin = open_origin(path)
         rows = _parse(read_text(origin), origin.path)
@@ -81,9 +76,7 @@ class Centerline(Artifact):
     def save(self, path: str | Path) -> None:
         """Write SWC; coordinates and radii keep every digit."""
         lines = ["# voxfield centerline; mm, RAS+; kind 7 is a bridge, across which no radius is claimed (0)"]
-        rows = zip(
-            self.kinds.tolist(), self.points.tolist(), self.radii.tolist(), self.parents.tolist(), strict=True
-        )
+        rows = zip(self.kinds.tolist(), self.points.tolist(), self.radii.tolist(), self.parents.tolist(), strict=True)
         for number, (kind, (x, y, z), radius, parent) in enumerate(rows, start=1):
             shown = 0 if math.isnan(radius) else radius
             lines.append(f"{number} {kind} {x!r} {y!r} {z!r} {shown!r} {parent + 1 if parent >= 0 else -1}")

@@ -43,14 +43,10 @@ class Cohort(Table):
     def __init__(self, columns: Mapping[str, Sequence[Any]]) -> None:
         super().__init__(columns)
         if "subject" not in self.columns:
-            raise InputError(
-                f"a cohort has a column 'subject'; found {', '.join(self.columns) or 'no column'}"
-            )
+            raise InputError(f"a cohort has a column 'subject'; found {', '.join(self.columns) or 'no column'}")
 
     @classmethod
-    def load(
-        cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None
-    ) -> Self:
+    def load(cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None) -> Self:
         """Read `.tsv` or `.csv` and judge every row."""
         try:
             cohort = super().load(path, limits=limits, findings=findings)
@@ -63,17 +59,14 @@ class Cohort(Table):
     def patients(self) -> list[str]:
         """The patient of each row; the subject where no patient is given."""
         given = self.columns.get("patient", [None] * len(self))
-        return [
-            str(patient or subject) for patient, subject in zip(given, self.columns["subject"], strict=True)
-        ]
+        return [str(patient or subject) for patient, subject in zip(given, self.columns["subject"], strict=True)]
 
     def _check(self, inspection: Inspection) -> None:
         super()._check(inspection)
         for row, subject in enumerate(self.columns["subject"], start=1):
             if subject is None or not SUBJECT.match(str(subject)):
                 inspection.refuse(
-                    f"row {row}: subject {subject!r} can not name a folder (path); expected letters, "
-                    "digits and hyphens"
+                    f"row {row}: subject {subject!r} can not name a folder (path); expected letters, digits and hyphens"
                 )
         _check_grades(self.columns.get("grade", []), inspection)
         _check_annotation(self, inspection)
@@ -86,26 +79,19 @@ def _check_grades(grades: Sequence[Any], inspection: Inspection) -> None:
         if grade is None:
             continue
         if not isinstance(grade, int | float) or grade != int(grade):
-            inspection.refuse(
-                f"row {row}: grade {grade!r} is not an integer; expected {GRADES[0]} to {GRADES[-1]}"
-            )
+            inspection.refuse(f"row {row}: grade {grade!r} is not an integer; expected {GRADES[0]} to {GRADES[-1]}")
         if grade not in GRADES:
-            inspection.refuse(
-                f"row {row}: grade {grade} is out of range; expected {GRADES[0]} to {GRADES[-1]}"
-            )
+            inspection.refuse(f"row {row}: grade {grade} is out of range; expected {GRADES[0]} to {GRADES[-1]}")
 
 
 def _check_annotation(cohort: Cohort, inspection: Inspection) -> None:
-    values = cohort.columns.get("unannotated", [None] * len(cohort))
-    for row, (how, value) in enumerate(
-        zip(cohort.columns.get("annotation", []), values, strict=False), start=1
-    ):
+    nothing = [None] * len(cohort)
+    kinds, values = (cohort.columns.get(name, nothing) for name in ("annotation", "unannotated"))
+    for row, (how, value) in enumerate(zip(kinds, values, strict=True), start=1):
         if how is not None and how not in ANNOTATIONS:
             inspection.refuse(f"row {row}: annotation {how!r}; expected one of {', '.join(ANNOTATIONS)}")
         if value is not None and (not isinstance(value, int) or value == 0):
-            inspection.refuse(
-                f"row {row}: unannotated is {value!r}; expected a label other than 0, 255 by convention"
-            )
+            inspection.refuse(f"row {row}: unannotated is {value!r}; expected a label other than 0, 255 by convention")
         if how == "sparse" and value is None:
             inspection.refuse(
                 f"row {row}: annotation is sparse and no value of unannotated voxels is given; add a column "

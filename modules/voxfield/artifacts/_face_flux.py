@@ -99,8 +99,7 @@ class FaceFlux(TensorArtifact):
         super()._check(inspection)
         if not self.grid.is_orthogonal():
             inspection.refuse(
-                f"its voxel axes are not orthogonal (cosine {self.grid.shear:.3g}); face fluxes need right "
-                "angles"
+                f"its voxel axes are not orthogonal (cosine {self.grid.shear:.3g}); face fluxes need right angles"
             )
         if not self.mask.any():
             inspection.note("empty-mask", "warning", "no foreground: the lumen is empty")

@@ -32,9 +32,7 @@ def face_labels(
     inside = np.asarray(lumen, dtype=bool)
     marks = np.asarray(openings)
     if inside.ndim != 3 or marks.shape != inside.shape:
-        raise InputError(
-            f"lumen has shape {inside.shape}, openings {marks.shape}; expected one grid (x, y, z)"
-        )
+        raise InputError(f"lumen has shape {inside.shape}, openings {marks.shape}; expected one grid (x, y, z)")
     marks = np.where(marks >= FIRST_OPENING, marks, WALL).astype(np.int16)
     x, y, z = (np.moveaxis(_along_first(*_to_front(inside, marks, axis)), 0, axis) for axis in range(3))
     return np.ascontiguousarray(x), np.ascontiguousarray(y), np.ascontiguousarray(z)

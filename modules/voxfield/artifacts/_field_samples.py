@@ -58,12 +58,7 @@ class FieldSamples(TensorArtifact):
         if mask.ndim != 3 or mask.dtype != bool:
             return f"its mask has shape {mask.shape} and dtype {mask.dtype}; expected (x, y, z) bool"
         count = int(mask.sum())
-        if (
-            values.ndim != 4
-            or values.shape[2] != count
-            or values.shape[3] not in (1, 3)
-            or values.dtype != "f4"
-        ):
+        if values.ndim != 4 or values.shape[2] != count or values.shape[3] not in (1, 3) or values.dtype != "f4":
             return (
                 f"its values have shape {values.shape} and dtype {values.dtype}; expected (samples, "
                 f"frames, {count}, "
@@ -128,8 +123,6 @@ class FieldSamples(TensorArtifact):
     def _check(self, inspection: Inspection) -> None:
         super()._check(inspection)
         if len(self) < FEWEST:
-            inspection.refuse(
-                f"holds {len(self)} samples; expected at least {FEWEST}, fewer say little about a spread"
-            )
+            inspection.refuse(f"holds {len(self)} samples; expected at least {FEWEST}, fewer say little about a spread")
         if not self.mask.any():
             inspection.note("empty-mask", "warning", "no foreground: the mask of the samples is empty")

@@ -28,9 +28,7 @@ class Grid:
 
         matrix = np.array(affine, dtype=np.float64)
         if len(shape) != 3 or min(shape) < 1:
-            raise InputError(
-                f"a grid has three axes of at least one voxel; the shape given is {tuple(shape)}"
-            )
+            raise InputError(f"a grid has three axes of at least one voxel; the shape given is {tuple(shape)}")
         fault = affine_fault(matrix)
         if fault:
             raise InputError(fault)

@@ -37,9 +37,7 @@ class Image(Volume):
 
         array = as_array(data, self.kind)
         if array.ndim not in (3, 4):
-            raise InputError(
-                f"an image is (x, y, z) or (x, y, z, t); the array given has shape {array.shape}"
-            )
+            raise InputError(f"an image is (x, y, z) or (x, y, z, t); the array given has shape {array.shape}")
         dtype = np.int16 if array.dtype in (np.int8, np.uint8, np.int16, np.bool_) else np.float32
         super().__init__(np.ascontiguousarray(array, dtype=dtype), affine)
         self.unit = unit
@@ -52,9 +50,7 @@ class Image(Volume):
         most = 4 if cls.frames_allowed else 3
         if not 3 <= len(shape) <= most:
             expected = "3D (x, y, z)" if most == 3 else "3D or 4D (x, y, z, t)"
-            inspection.refuse(
-                f"has {len(shape)} dimensions, {' x '.join(map(str, shape))}; expected {expected}"
-            )
+            inspection.refuse(f"has {len(shape)} dimensions, {' x '.join(map(str, shape))}; expected {expected}")
         return shape
 
     def _from_header(self, header: Header) -> None:

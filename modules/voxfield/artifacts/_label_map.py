@@ -47,9 +47,7 @@ class LabelMap(Volume):
         if array.ndim != 3 or array.dtype.kind not in "biu":
             raise InputError(f"a label map is (x, y, z) integers; found {array.dtype}, shape {array.shape}")
         if unannotated == 0:
-            raise InputError(
-                "the unannotated value is 0, which is the background; use another, 255 by convention"
-            )
+            raise InputError("the unannotated value is 0, which is the background; use another, 255 by convention")
         dtype = narrowest(int(array.min()), int(array.max()))
         super().__init__(np.ascontiguousarray(array, dtype=dtype), affine)
         self.labels = {int(value): str(name) for value, name in (labels or {}).items()}
@@ -61,9 +59,7 @@ class LabelMap(Volume):
         while len(shape) > 3 and shape[-1] == 1:
             shape = shape[:-1]
         if len(shape) != 3:
-            inspection.refuse(
-                f"has {len(shape)} dimensions, {' x '.join(map(str, shape))}; expected 3D (x, y, z)"
-            )
+            inspection.refuse(f"has {len(shape)} dimensions, {' x '.join(map(str, shape))}; expected 3D (x, y, z)")
         return shape
 
     def _from_header(self, header: Header) -> None:
@@ -129,9 +125,7 @@ class LabelMap(Volume):
     def require_foreground(self) -> None:
         """Raise InputError for a map without foreground."""
         if not any(value for value in self.present() if value != self.unannotated):
-            raise InputError(
-                "the label map is empty: no foreground voxel; expected at least one", file=self.file
-            )
+            raise InputError("the label map is empty: no foreground voxel; expected at least one", file=self.file)
 
     def declare(self, labels: Mapping[int, str]) -> None:
         """Declare the labels that the map should hold, over what its file says."""

@@ -31,9 +31,7 @@ class Metrics(Artifact):
         self.values = {name: _plain(value) for name, value in values.items()}
 
     @classmethod
-    def load(
-        cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None
-    ) -> Self:
+    def load(cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None) -> Self:
         """Read `.json`, by the standard: no NaN, no key twice."""
         origin = open_origin(path)
         values = parse_json(read_bytes(origin), origin.path)

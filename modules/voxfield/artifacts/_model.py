@@ -49,9 +49,7 @@ class Model(Artifact):
         self.family, self.architecture, self.licence = family, architecture, licence
 
     @classmethod
-    def load(
-        cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None
-    ) -> Self:
+    def load(cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None) -> Self:
         """Open a file: header and configuration now, weights when they are first used."""
         model = cls.__new__(cls)
         Artifact.__init__(model)
@@ -59,9 +57,7 @@ class Model(Artifact):
         source = TensorFile(path, limits, findings)
         source.require(cls.kind, ())
         content = source.content
-        if not isinstance(content.get("config"), dict) or not all(
-            isinstance(content.get(name), str) for name in FACTS
-        ):
+        if not isinstance(content.get("config"), dict) or not all(isinstance(content.get(name), str) for name in FACTS):
             source.inspection.refuse(
                 f"its metadata lacks config, {', '.join(FACTS)}; expected a model written by Voxfield"
             )

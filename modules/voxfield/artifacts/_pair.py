@@ -16,9 +16,7 @@ def check_pair(image: Volume, mask: Volume) -> None:
     place = mask.file or image.file
     other = f" ({image.file.name})" if image.file else ""
     if image.file and mask.file and image.file.samefile(mask.file):
-        raise InputError(
-            f"is given as image and as mask{other}: the same file; expected a label map of it", file=place
-        )
+        raise InputError(f"is given as image and as mask{other}: the same file; expected a label map of it", file=place)
     if mask.grid.shape != image.grid.shape:
         raise InputError(
             f"mask has shape {mask.grid.shape}, its image{other} {image.grid.shape}; expected one grid",

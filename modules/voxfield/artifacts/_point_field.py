@@ -37,9 +37,7 @@ class PointField(TensorArtifact):
 
         given = {"points": points, "vectors": vectors, "frames": frames, "sd": sd}
         arrays: dict[str, NDArray[Any]] = {
-            name: np.ascontiguousarray(value, dtype=np.float64)
-            for name, value in given.items()
-            if value is not None
+            name: np.ascontiguousarray(value, dtype=np.float64) for name, value in given.items() if value is not None
         }
         super().__init__(arrays, unit)
 
@@ -53,9 +51,7 @@ class PointField(TensorArtifact):
         if "frames" in arrays and (arrays["frames"].ndim != 3 or arrays["frames"].shape[:2] != shape):
             return f"its frames have shape {arrays['frames'].shape}; expected ({shape[0]}, {shape[1]}, k)"
         wrong = [
-            name
-            for name in ("points", "vectors", "sd", "frames")
-            if name in arrays and arrays[name].dtype != "f8"
+            name for name in ("points", "vectors", "sd", "frames") if name in arrays and arrays[name].dtype != "f8"
         ]
         return f"its {', '.join(wrong)} are not float64" if wrong else None
 

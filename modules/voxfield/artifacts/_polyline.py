@@ -39,17 +39,13 @@ class Polyline(Artifact):
         super().__init__()
         self.points: NDArray[np.float64] = np.asarray(points, dtype=np.float64).reshape(-1, 3)
         self.lines: list[NDArray[np.int64]] = [np.asarray(line, dtype=np.int64).ravel() for line in lines]
-        self.point_data: dict[str, NDArray[Any]] = {
-            name: np.asarray(v) for name, v in (point_data or {}).items()
-        }
+        self.point_data: dict[str, NDArray[Any]] = {name: np.asarray(v) for name, v in (point_data or {}).items()}
         fault = self._fault()
         if fault:
             raise InputError(f"polyline: {fault}")
 
     @classmethod
-    def load(
-        cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None
-    ) -> Self:
+    def load(cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None) -> Self:
         """Read what `save` wrote: PolyData with its arrays as text."""
         origin = open_origin(path)
         text = read_text(origin)
@@ -59,9 +55,7 @@ class Polyline(Artifact):
             line = cls(*_parse(text))
         except (ET.ParseError, ValueError, KeyError, InputError) as error:
             what = error.message if isinstance(error, InputError) else str(error)
-            raise InputError(
-                f"is no VTK PolyData with arrays as ascii text: {what}", file=origin.path
-            ) from None
+            raise InputError(f"is no VTK PolyData with arrays as ascii text: {what}", file=origin.path) from None
         line._opened(origin, findings)
         return line
 
@@ -128,6 +122,8 @@ def _parse(text: str) -> tuple[NDArray[Any], list[NDArray[Any]], dict[str, NDArr
     if points is None:
         raise ValueError("no points")
     chain, ends = _numbers(named["connectivity"]), _numbers(named["offsets"])
+    if chain.dtype.kind != "i" or ends.dtype.kind != "i":
+        raise ValueError("lines are chains of whole numbers")
     starts = [0, *ends.tolist()[:-1]]
     if sorted(starts) != starts or (len(ends) and ends[-1] != len(chain)):
         raise ValueError("offsets of the lines do not fit")

@@ -32,9 +32,7 @@ class RawFile(Artifact):
         self.limits = limits
 
     @classmethod
-    def load(
-        cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None
-    ) -> Self:
+    def load(cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None) -> Self:
         """Look at a file without reading it."""
         raw = cls(path, limits=limits)
         if findings is not None:

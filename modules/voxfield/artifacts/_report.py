@@ -36,9 +36,7 @@ class Report(Artifact):
             raise InputError(f"a report begins with {INDEX}; found {', '.join(sorted(pages)) or 'no page'}")
 
     @classmethod
-    def load(
-        cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None
-    ) -> Self:
+    def load(cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None) -> Self:
         """Open the folder of a report; its pages are read when they are first used."""
         path = Path(path)
         if not path.is_dir():

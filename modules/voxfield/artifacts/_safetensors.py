@@ -72,9 +72,7 @@ class TensorFile:
         if self._checksum is not None and self._checksum != _checksum(self._described(), data):
             self.inspection.refuse("its checksum (crc) is wrong: the file is damaged; copy it again")
         return {
-            name: np.frombuffer(data, dtype=DTYPES[dtype], count=math.prod(shape), offset=start).reshape(
-                shape
-            )
+            name: np.frombuffer(data, dtype=DTYPES[dtype], count=math.prod(shape), offset=start).reshape(shape)
             for name, (dtype, shape, start, _) in self._spans.items()
         }
 
@@ -82,9 +80,7 @@ class TensorFile:
         """Refuse a file that was written as something else or lacks a tensor."""
         found = self.content.get("kind")
         if found != kind:
-            self.inspection.refuse(
-                f"is a {found or 'safetensors file not written by Voxfield'}; expected a {kind}"
-            )
+            self.inspection.refuse(f"is a {found or 'safetensors file not written by Voxfield'}; expected a {kind}")
         missing = [name for name in names if name not in self.shapes]
         if missing:
             self.inspection.refuse(f"lacks the tensors {', '.join(missing)} of a {kind}")
@@ -161,48 +157,37 @@ Span = tuple[str, tuple[int, ...], int, int]
 
 def _spans(header: dict[str, Any], data_size: int, inspection: Inspection) -> dict[str, Span]:
     """Type, shape, start and end of every tensor; together they cover the data without gap or overlap."""
-    spans = {
-        name: _span(name, entry, data_size, inspection) for name, entry in header.items() if name != METADATA
-    }
+    spans = {name: _span(name, entry, data_size, inspection) for name, entry in header.items() if name != METADATA}
     place = 0
     for name, (_, _, start, end) in sorted(spans.items(), key=lambda item: item[1][2:]):
         if start != place:
             what = "overlap those" if start < place else "leave a gap after those"
             inspection.refuse(
-                f"the data_offsets of tensor {name!r} begin at {start} and {what} of another, which end at "
-                f"{place}"
+                f"the data_offsets of tensor {name!r} begin at {start} and {what} of another, which end at {place}"
             )
         place = end
     if place != data_size:
-        inspection.refuse(
-            f"{data_size - place:,} trailing bytes belong to no tensor: incomplete header metadata"
-        )
+        inspection.refuse(f"{data_size - place:,} trailing bytes belong to no tensor: incomplete header metadata")
     return spans
 
 
 def _span(name: str, entry: Any, data_size: int, inspection: Inspection) -> Span:
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        inspection.refuse(
-            f"its header describes tensor {name!r} without exactly dtype, shape and data_offsets"
-        )
+        inspection.refuse(f"its header describes tensor {name!r} without exactly dtype, shape and data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
         inspection.refuse(f"tensor {name!r} has dtype {dtype!r}; expected one of {', '.join(DTYPES)}")
     if not _are_counts(shape) or not _are_counts(offsets) or len(offsets) != 2:
-        inspection.refuse(
-            f"tensor {name!r} has shape {shape!r} and data_offsets {offsets!r}; expected whole numbers"
-        )
+        inspection.refuse(f"tensor {name!r} has shape {shape!r} and data_offsets {offsets!r}; expected whole numbers")
     start, end = offsets
     if not start <= end <= data_size:
         inspection.refuse(
-            f"the data_offsets of tensor {name!r} are {start} to {end}, past the end at {data_size} "
-            "(truncated?)"
+            f"the data_offsets of tensor {name!r} are {start} to {end}, past the end at {data_size} (truncated?)"
         )
     width = 1 if dtype == "BOOL" else int(DTYPES[dtype][-1])
     if math.prod(shape) * width != end - start:
         inspection.refuse(
-            f"tensor {name!r} has shape {shape} of {dtype}, but its data_offsets hold a size of "
-            f"{end - start} bytes"
+            f"tensor {name!r} has shape {shape} of {dtype}, but its data_offsets hold a size of {end - start} bytes"
         )
     return dtype, tuple(shape), start, end
 

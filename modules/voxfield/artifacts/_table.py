@@ -40,9 +40,7 @@ class Table(Artifact):
 
     def __init__(self, columns: Mapping[str, Sequence[Any]]) -> None:
         super().__init__()
-        self.columns: dict[str, list[Any]] = {
-            name: [_plain(v) for v in values] for name, values in columns.items()
-        }
+        self.columns: dict[str, list[Any]] = {name: [_plain(v) for v in values] for name, values in columns.items()}
         lengths = {name: len(values) for name, values in self.columns.items()}
         if len(set(lengths.values())) > 1:
             raise InputError(f"columns of a table have one length; found {lengths}")
@@ -54,9 +52,7 @@ class Table(Artifact):
         return cls({name: [row.get(name) for row in rows] for name in names})
 
     @classmethod
-    def load(
-        cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None
-    ) -> Self:
+    def load(cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None) -> Self:
         """Read `.tsv`, or `.csv` with commas. Raises InputError with the line of whatever is wrong."""
         origin = open_origin(path)
         text = read_text(origin)
@@ -77,17 +73,12 @@ class Table(Artifact):
     def column(self, name: str) -> list[Any]:
         """The values of one column. Raises InputError when there is none of that name."""
         if name not in self.columns:
-            raise InputError(
-                f"has no column {name!r}; its columns are {', '.join(self.columns)}", file=self.file
-            )
+            raise InputError(f"has no column {name!r}; its columns are {', '.join(self.columns)}", file=self.file)
         return self.columns[name]
 
     def rows(self) -> list[dict[str, Any]]:
         """One dict a row."""
-        return [
-            dict(zip(self.columns, values, strict=True))
-            for values in zip(*self.columns.values(), strict=True)
-        ]
+        return [dict(zip(self.columns, values, strict=True)) for values in zip(*self.columns.values(), strict=True)]
 
     def save(self, path: str | Path) -> None:
         """Write tab-separated text (commas for `.csv`); a float keeps every digit, None is `n/a`."""
@@ -107,9 +98,7 @@ class Table(Artifact):
                         f"row {row + 1} of column {name!r} is {value}; expected a finite number or nothing"
                     )
                 if isinstance(value, str) and "\0" in value:
-                    inspection.refuse(
-                        f"row {row + 1} of column {name!r} holds a NUL character; expected text"
-                    )
+                    inspection.refuse(f"row {row + 1} of column {name!r} holds a NUL character; expected text")
 
 
 def _parse(text: str, delimiter: str, file: Path) -> tuple[list[str], list[list[str]]]:
@@ -124,8 +113,7 @@ def _parse(text: str, delimiter: str, file: Path) -> tuple[list[str], list[list[
             elif row:
                 if len(row) != len(names):
                     raise InputError(
-                        f"line {reader.line_num} has {len(row)} columns; expected {len(names)} as in the "
-                        "first row",
+                        f"line {reader.line_num} has {len(row)} columns; expected {len(names)} as in the first row",
                         file=file,
                     )
                 rows.append(row)
@@ -141,9 +129,7 @@ def _check_names(names: list[str], file: Path) -> None:
         raise InputError("a column in the first row has no name", file=file)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InputError(
-            f"column names {', '.join(twice)} occur twice (duplicate); keep one of each", file=file
-        )
+        raise InputError(f"column names {', '.join(twice)} occur twice (duplicate); keep one of each", file=file)
 
 
 def _values(texts: list[str], *, as_text: bool) -> list[Any]:

@@ -38,9 +38,7 @@ class TensorArtifact(Artifact):
             raise InputError(f"{self.kind}: {fault}")
 
     @classmethod
-    def load(
-        cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None
-    ) -> Self:
+    def load(cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None) -> Self:
         """Open a file: its header is judged now, its arrays are read when they are first used."""
         artifact = cls.__new__(cls)
         Artifact.__init__(artifact)

@@ -37,9 +37,7 @@ def real_values(stored: NDArray[Any], scaling: Scaling, inspection: Inspection) 
             )  # fmt: skip
     largest = float(np.finfo(np.float32).max)
     if max(abs(low), abs(high)) > largest:
-        inspection.refuse(
-            f"holds values up to {max(abs(low), abs(high)):g}; expected at most {largest:g} (float32)"
-        )
+        inspection.refuse(f"holds values up to {max(abs(low), abs(high)):g}; expected at most {largest:g} (float32)")
     return reordered(stored, np.float32, "C")
 
 
@@ -100,9 +98,7 @@ def _finite_range(stored: NDArray[Any], inspection: Inspection) -> tuple[Any, An
     return stored.min().item(), stored.max().item()
 
 
-def _scaled(
-    stored: NDArray[Any], scaling: tuple[float, float], inspection: Inspection
-) -> NDArray[np.float32]:
+def _scaled(stored: NDArray[Any], scaling: tuple[float, float], inspection: Inspection) -> NDArray[np.float32]:
     """slope * stored + inter in double precision, rounded once; plane by plane to spare memory."""
     import numpy as np
 
@@ -113,9 +109,7 @@ def _scaled(
             values[..., plane] = stored[..., plane].astype(np.float64) * slope + inter
     low, high = values.min(), values.max()
     if not (np.isfinite(low) and np.isfinite(high)):
-        inspection.refuse(
-            f"scl_slope {slope:g} and scl_inter {inter:g} give values that float32 can not hold"
-        )
+        inspection.refuse(f"scl_slope {slope:g} and scl_inter {inter:g} give values that float32 can not hold")
     return values
 
 

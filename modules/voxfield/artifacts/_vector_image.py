@@ -37,8 +37,7 @@ class VectorImage(Volume):
             array = array[:, :, :, None]
         if array.ndim != 5 or array.shape[4] != 3:
             raise InputError(
-                "a vector image is (x, y, z, t, 3) or (x, y, z, 3); the array given has shape "
-                f"{np.shape(data)}"
+                f"a vector image is (x, y, z, t, 3) or (x, y, z, 3); the array given has shape {np.shape(data)}"
             )
         super().__init__(np.ascontiguousarray(array, dtype=np.float32), affine)
         self.unit = unit

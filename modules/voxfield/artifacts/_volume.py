@@ -35,9 +35,7 @@ class Volume(Artifact):
         self._source: NiftiFile | None = None
 
     @classmethod
-    def load(
-        cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None
-    ) -> Self:
+    def load(cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None) -> Self:
         """Open a file: its header is judged now, its voxels when `data` or `check` first need them."""
         volume = cls.__new__(cls)
         Artifact.__init__(volume)
@@ -112,9 +110,7 @@ def as_array(data: ArrayLike, kind: str) -> NDArray[Any]:
 
     array = np.asarray(data)
     if array.dtype.kind not in "biuf" or array.size == 0:
-        raise InputError(
-            f"{kind}: expected an array of real numbers; found dtype {array.dtype}, shape {array.shape}"
-        )
+        raise InputError(f"{kind}: expected an array of real numbers; found dtype {array.dtype}, shape {array.shape}")
     return array
 
 

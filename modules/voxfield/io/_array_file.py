@@ -25,11 +25,7 @@ def read_array(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> NDArray[
     with origin.path.open("rb") as stream:
         try:
             version = np.lib.format.read_magic(stream)
-            read = (
-                np.lib.format.read_array_header_1_0
-                if version == (1, 0)
-                else np.lib.format.read_array_header_2_0
-            )
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, _, dtype = read(stream)
         except (ValueError, TypeError, SyntaxError, EOFError, UnicodeDecodeError) as error:
             inspection.refuse(f"is no .npy array: {str(error).splitlines()[0]}")
@@ -44,9 +40,7 @@ def read_array(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> NDArray[
             f"expected, {origin.size - start:,} found"
         )
     if count > limits.max_voxels:
-        inspection.refuse(
-            f"holds {count:,} values, over the limit of {limits.max_voxels:,}; raise max_voxels"
-        )
+        inspection.refuse(f"holds {count:,} values, over the limit of {limits.max_voxels:,}; raise max_voxels")
     values: NDArray[Any] = np.load(origin.path, allow_pickle=False)
     if values.dtype.kind == "f" and values.size:
         require_finite(values, inspection)

@@ -44,9 +44,7 @@ def read_checkpoint(path: str | Path, findings: Findings | None = None) -> dict[
         content = torch.load(origin.path, map_location="cpu", weights_only=True)
     except TORCH_ERRORS as error:
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]
-        inspection.refuse(
-            f"its tensors can not be read safely (weights_only): storage or pickle is damaged: {reason}"
-        )
+        inspection.refuse(f"its tensors can not be read safely (weights_only): storage or pickle is damaged: {reason}")
     tensors = dict(_tensors("", content))
     if not tensors:
         inspection.refuse("holds no tensor")
@@ -62,25 +60,17 @@ def read_checkpoint(path: str | Path, findings: Findings | None = None) -> dict[
 
 def _check_container(path: Path, inspection: Inspection) -> None:
     if not zipfile.is_zipfile(path):
-        inspection.refuse(
-            "is a bare pickle or tar, which could run code: refused as unsafe; save it as .safetensors"
-        )
+        inspection.refuse("is a bare pickle or tar, which could run code: refused as unsafe; save it as .safetensors")
     try:
         with zipfile.ZipFile(path) as archive:
-            packed = [
-                member.filename for member in archive.infolist() if member.compress_type != zipfile.ZIP_STORED
-            ]
+            packed = [member.filename for member in archive.infolist() if member.compress_type != zipfile.ZIP_STORED]
             damaged = archive.testzip() if not packed else None
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         inspection.refuse(f"its zip container is damaged: {error}")
     if packed:
-        inspection.refuse(
-            f"member {packed[0]!r} of its zip container is compressed, which torch never writes: unsafe"
-        )
+        inspection.refuse(f"member {packed[0]!r} of its zip container is compressed, which torch never writes: unsafe")
     if damaged:
-        inspection.refuse(
-            f"member {damaged!r} of its zip container has a wrong checksum (crc); copy it again"
-        )
+        inspection.refuse(f"member {damaged!r} of its zip container has a wrong checksum (crc); copy it again")
 
 
 def _tensors(name: str, content: Any) -> Iterator[tuple[str, torch.Tensor]]:

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from annotated_types import Gt, Lt
 
 from voxfield.artifacts import Image, LabelMap, RawFile, VectorImage
+from voxfield.artifacts._base import Inspection
+from voxfield.artifacts._grid import affine_fault
+from voxfield.artifacts._values import require_finite
 from voxfield.errors import InputError
 from voxfield.stage import Context, Resources, stage
 
@@ -59,6 +62,7 @@ def convert(
 
     foreign = _read(source, field, vector)
     place = source.path
+    _require_usable(foreign, Inspection(place, ctx.findings))
     if not foreign.oriented:
         message = "nothing in it tells the directions of its axes; RAS+ and mm are assumed"
         ctx.finding("orientation-assumed", "info", message, file=place)
@@ -71,9 +75,7 @@ def convert(
     velocity = None
     if foreign.velocity is not None:
         unit = (foreign.unit or "unknown") if velocity_unit == "auto" else velocity_unit
-        values = (
-            foreign.velocity * METRES.get(unit, 1.0) if METRES.get(unit, 1.0) != 1.0 else foreign.velocity
-        )
+        values = foreign.velocity * METRES.get(unit, 1.0) if METRES.get(unit, 1.0) != 1.0 else foreign.velocity
         velocity = VectorImage(values, foreign.affine, unit="m/s" if unit in METRES else None)
     return Converted(None if image is None else Image(image, foreign.affine), labels, velocity)
 
@@ -93,9 +95,16 @@ def _read(source: RawFile, field: str | None, vector: str | None) -> "Foreign":
         from voxfield.io._flow4d import read_flow4d
 
         return read_flow4d(source.path, source.limits, field)
-    raise InputError(
-        f"io.convert reads {', '.join(SUFFIXES)}; the name ends in none of them", file=source.path
-    )
+    raise InputError(f"io.convert reads {', '.join(SUFFIXES)}; the name ends in none of them", file=source.path)
+
+
+def _require_usable(foreign: "Foreign", inspection: Inspection) -> None:
+    fault = affine_fault(foreign.affine)
+    if fault:
+        inspection.refuse(fault)
+    for values in (foreign.image, foreign.velocity, foreign.mask):
+        if values is not None and values.dtype.kind == "f":
+            require_finite(values, inspection)
 
 
 def _labels(values: "NDArray[Any]", affine: "NDArray[Any]", file: Path) -> LabelMap:

@@ -32,9 +32,7 @@ def read_flow4d(path: Path, limits: Limits, field: str | None) -> Foreign:
     try:
         with h5py.File(path, "r") as file:
             names = set(file.keys())
-            wanted = [
-                name for name in (*COMPONENTS, "mask", *_image_fields(field, names, path)) if name in names
-            ]
+            wanted = [name for name in (*COMPONENTS, "mask", *_image_fields(field, names, path)) if name in names]
             missing = [name for name in (*COMPONENTS, "dx") if name not in names]
             if missing:
                 raise InputError(f"lacks the datasets {', '.join(missing)} of 4D-flow HDF5", file=path)
@@ -71,9 +69,7 @@ def _read(file: Any, name: str, limits: Limits, path: Path) -> NDArray[Any]:
         raise InputError(f"dataset {name!r} is a link; expected its values in this file", file=path)
     dataset = file[name]
     if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
-        raise InputError(
-            f"{name!r} holds no values of its own in this file; expected a plain dataset", file=path
-        )
+        raise InputError(f"{name!r} holds no values of its own in this file; expected a plain dataset", file=path)
     within_limit(dataset.shape, limits, path)
     if dataset.dtype.kind not in "biuf":
         raise InputError(f"dataset {name!r} has dtype {dataset.dtype}; expected real numbers", file=path)
@@ -89,12 +85,8 @@ def _frames(values: NDArray[Any], name: str, path: Path) -> NDArray[Any]:
 
 
 def _check_agreement(arrays: dict[str, NDArray[Any]], spacing: NDArray[np.float64], path: Path) -> None:
-    shapes = {arrays[name].shape for name in COMPONENTS} | {
-        (len(arrays["u"]), *a.shape[1:]) for a in arrays.values()
-    }
+    shapes = {arrays[name].shape for name in COMPONENTS} | {(len(arrays["u"]), *a.shape[1:]) for a in arrays.values()}
     if len(shapes) > 1:
-        raise InputError(
-            f"its datasets have the shapes {sorted(shapes)}; expected one (t, x, y, z)", file=path
-        )
+        raise InputError(f"its datasets have the shapes {sorted(shapes)}; expected one (t, x, y, z)", file=path)
     if (spacing != spacing[0]).any():
         raise InputError("dx, the spacing, changes between frames; expected one grid", file=path)

@@ -70,21 +70,22 @@ def _check_header(path: Path, limits: Limits) -> None:
     if len(extents) != 3 or points != count:
         raise InputError(f"DIMENSIONS {extents} give {count:,} points, POINT_DATA {points:,}", file=path)
     if count > path.stat().st_size:
-        raise InputError(
-            f"is truncated: {count:,} points expected in {path.stat().st_size:,} bytes", file=path
-        )
+        raise InputError(f"is truncated: {count:,} points expected in {path.stat().st_size:,} bytes", file=path)
 
 
 def _update(reader: Any, path: Path) -> Any:
+    """Run the reader; whatever it complains about, truncated data among them, is refused."""
     core = need("vtkmodules.vtkCommonCore", "VTK")
     window = core.vtkStringOutputWindow()
-    before = core.vtkOutputWindow.GetInstance()
+    before, loudness = core.vtkOutputWindow.GetInstance(), core.vtkLogger.GetCurrentVerbosityCutoff()
     core.vtkOutputWindow.SetInstance(window)
+    core.vtkLogger.SetStderrVerbosity(core.vtkLogger.VERBOSITY_OFF)
     try:
         reader.Update()
     finally:
         core.vtkOutputWindow.SetInstance(before)
-    if reader.GetErrorCode() or "ERR" in window.GetOutput():
+        core.vtkLogger.SetStderrVerbosity(loudness)
+    if reader.GetErrorCode() or window.GetOutput():
         raise InputError("vtk can not read it to its end: damaged or truncated; copy it again", file=path)
     return reader.GetOutput()
 
@@ -94,9 +95,7 @@ def _array(values: Any, shape: tuple[int, int, int], path: Path) -> NDArray[Any]
     numpy_support = need("vtkmodules.util.numpy_support", "VTK")
     flat: NDArray[Any] = numpy_support.vtk_to_numpy(values)
     if len(flat) != shape[0] * shape[1] * shape[2]:
-        raise InputError(
-            f"an array has {len(flat):,} values on a grid of {shape}; the file is damaged", file=path
-        )
+        raise InputError(f"an array has {len(flat):,} values on a grid of {shape}; the file is damaged", file=path)
     if flat.ndim == 1 or flat.shape[1] == 1:
         return flat.reshape(shape, order="F")
     return flat.reshape(*shape[::-1], -1).transpose(2, 1, 0, 3)

@@ -52,8 +52,7 @@ def affine_of(
         _require_usable(affine, "qform", inspection)
     else:
         inspection.refuse(
-            "sform and qform codes are both 0: the orientation (affine) is unknown; set one of them in the "
-            "header"
+            "sform and qform codes are both 0: the orientation (affine) is unknown; set one of them in the header"
         )
     _note_odd_axes(Grid(shape, affine), inspection)
     return affine
@@ -107,9 +106,7 @@ def _sform(fields: Fields, digits: list[float] | None) -> NDArray[np.float64]:
 def _scale_to_mm(fields: Fields, inspection: Inspection) -> float:
     unit = fields.xyzt_units & 7
     if unit not in UNITS_MM:
-        inspection.note(
-            "unit-unknown", "warning", f"spatial unit code {unit} is undefined; read as millimetres", unit
-        )
+        inspection.note("unit-unknown", "warning", f"spatial unit code {unit} is undefined; read as millimetres", unit)
         return 1.0
     if unit in UNIT_NAMES:
         inspection.note(
@@ -126,9 +123,7 @@ def _require_usable(affine: NDArray[np.float64], form: str, inspection: Inspecti
         inspection.refuse(f"{form}: {fault}")
 
 
-def _compare_spacing(
-    fields: Fields, affine: NDArray[np.float64], scale: float, inspection: Inspection
-) -> None:
+def _compare_spacing(fields: Fields, affine: NDArray[np.float64], scale: float, inspection: Inspection) -> None:
     import numpy as np
 
     given = np.array(fields.pixdim[1:4], dtype=np.float64) * scale

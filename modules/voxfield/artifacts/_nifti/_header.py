@@ -113,17 +113,14 @@ def _shape(fields: Fields, inspection: Inspection) -> tuple[int, ...]:
     shape = tuple(extents[:count])
     if min(shape) < 1:
         kind = "a negative" if min(shape) < 0 else "an empty (zero)"
-        inspection.refuse(
-            f"dim is {', '.join(map(str, shape))}: {kind} axis; expected at least one voxel along each"
-        )
+        inspection.refuse(f"dim is {', '.join(map(str, shape))}: {kind} axis; expected at least one voxel along each")
     return shape
 
 
 def _datatype(fields: Fields, inspection: Inspection) -> str:
     if fields.datatype in UNSUPPORTED:
         inspection.refuse(
-            f"holds voxels of datatype {UNSUPPORTED[fields.datatype]} (dtype not supported); expected real "
-            "numbers"
+            f"holds voxels of datatype {UNSUPPORTED[fields.datatype]} (dtype not supported); expected real numbers"
         )
     if fields.datatype not in DATATYPES:
         inspection.refuse(f"its datatype code {fields.datatype} is unknown (no dtype has it)")
@@ -152,13 +149,10 @@ def _check_size(offset: int, voxel_bytes: int, size: int, packed: bool, inspecti
     if most < needed:
         held = f"at most {most:,} bytes unpacked" if packed else f"{size:,} bytes"
         inspection.refuse(
-            f"is truncated: vox_offset {offset:,} and {voxel_bytes:,} bytes of voxels expected, but it "
-            f"holds {held}"
+            f"is truncated: vox_offset {offset:,} and {voxel_bytes:,} bytes of voxels expected, but it holds {held}"
         )
     if offset > MAX_EXTENSIONS:
-        inspection.refuse(
-            f"vox_offset, the offset of the voxels, is {offset:,}; expected at most {MAX_EXTENSIONS:,}"
-        )
+        inspection.refuse(f"vox_offset, the offset of the voxels, is {offset:,}; expected at most {MAX_EXTENSIONS:,}")
     if not packed and size > needed:
         inspection.note(
             "trailing-bytes", "warning",
@@ -175,9 +169,7 @@ def _scaling(fields: Fields, inspection: Inspection) -> tuple[float, float] | No
         inspection.note("slope-nan", "warning", "scl_slope is NaN; stored values are used without scaling")
         return None
     if not (math.isfinite(slope) and math.isfinite(inter)):
-        inspection.refuse(
-            f"scl_slope is {slope:g} and scl_inter {inter:g}: no usable scaling; expected finite numbers"
-        )
+        inspection.refuse(f"scl_slope is {slope:g} and scl_inter {inter:g}: no usable scaling; expected finite numbers")
     return None if (slope, inter) == (1.0, 0.0) else (slope, inter)
 
 
@@ -193,7 +185,5 @@ def read_up_to(stream: Stream, count: int) -> bytes:
 def _read_exactly(stream: Stream, count: int, inspection: Inspection) -> bytes:
     raw = read_up_to(stream, count)
     if len(raw) < count:
-        inspection.refuse(
-            f"is truncated inside its header: {count:,} more bytes expected, {len(raw):,} found"
-        )
+        inspection.refuse(f"is truncated inside its header: {count:,} more bytes expected, {len(raw):,} found")
     return raw

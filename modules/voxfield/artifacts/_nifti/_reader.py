@@ -66,8 +66,7 @@ class NiftiFile:
             if not block:
                 count = math.prod(self.header.shape)
                 self.inspection.refuse(
-                    f"is truncated: {count:,} voxels expected, {filled * count // total:,} found; copy it "
-                    "again"
+                    f"is truncated: {count:,} voxels expected, {filled * count // total:,} found; copy it again"
                 )
             target[filled : filled + len(block)] = block
             filled += len(block)
@@ -94,7 +93,5 @@ def _is_packed(origin: Origin, inspection: Inspection) -> bool:
     elif name.endswith((".hdr", ".img")):
         inspection.refuse("is one half of a two-file image (.hdr and .img); join them into one .nii.gz")
     else:
-        inspection.refuse(
-            "is no NIfTI file by its name; expected .nii or .nii.gz (io.convert reads other formats)"
-        )
+        inspection.refuse("is no NIfTI file by its name; expected .nii or .nii.gz (io.convert reads other formats)")
     return packed

@@ -80,11 +80,7 @@ class GzipStream:
         try:
             block = engine.decompress(self._pending, limit)
         except zlib.error as error:
-            what = (
-                "checksum (crc) or length is wrong"
-                if "check" in str(error)
-                else f"data are corrupt ({error})"
-            )
+            what = "checksum (crc) or length is wrong" if "check" in str(error) else f"data are corrupt ({error})"
             raise self._error(f"gzip {what}") from None
         self._pending = engine.unused_data if engine.eof else engine.unconsumed_tail
         if engine.eof:

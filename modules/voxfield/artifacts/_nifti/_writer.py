@@ -30,9 +30,7 @@ def write_nifti(
     affine  (4, 4) mm, RAS+; written as the sform, in full digits in the extension
     """
     if max(data.shape) > LONGEST_AXIS:
-        raise InputError(
-            f"shape {data.shape} does not fit into NIfTI-1: an axis ends at {LONGEST_AXIS}", file=path
-        )
+        raise InputError(f"shape {data.shape} does not fit into NIfTI-1: an axis ends at {LONGEST_AXIS}", file=path)
     path = Path(path)
     head = _head(data, affine, note, intent)
     # Noise does not compress, so effort is wasted on it; labels compress well at little cost.
@@ -52,9 +50,7 @@ def _blocks(head: bytes, data: NDArray[Any], dtype: np.dtype[Any]) -> Iterator[b
 
     yield head
     planes = max(1, BLOCK // (data.shape[0] * data.shape[1] * dtype.itemsize))
-    for index in np.ndindex(
-        *reversed(data.shape[3:])
-    ):  # the first of the further axes runs fastest in the file
+    for index in np.ndindex(*reversed(data.shape[3:])):  # the first of the further axes runs fastest in the file
         volume = data[(..., *reversed(index))]
         for z in range(0, data.shape[2], planes):
             yield reordered(volume[:, :, z : z + planes], dtype, "F").tobytes(order="F")
