@@ -11,7 +11,6 @@ mean over the lumen is that of the draws: kriging knows how it varies, the draws
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,6 +26,8 @@ from voxfield.fields._vecchia import conditionals, earlier_neighbours, nearest
 NEIGHBOURS = 40
 """Voxels that a voxel is conditioned on, in the preconditioner and in the pointwise variance."""
 WALL_NEIGHBOURS = 16
+SMALL = 600
+"""Observations up to which the pointwise variance is conditioned on all of them."""
 
 
 class ObservationMap:
@@ -139,7 +140,7 @@ class Posterior:
         self.variance = variance
         self.map = ObservationMap(evidence.covariance(model))
         self.prior = self.map.prior
-        self._evidence = evidence
+        self._places = evidence.places
         self._factor, self._factor_transposed = self._preconditioner()
         self._noise_root = np.linalg.cholesky(self.map.covariance.noise)
 
@@ -174,29 +175,34 @@ class Posterior:
             count += 1
         return Solution(weights, count, float(np.sqrt(max(slope, 0.0) / first)) if first > 0 else 0.0)
 
+    @property
+    def is_small(self) -> bool:
+        """Whether every cell is conditioned on all observations, so that its variance is exact."""
+        return len(self.map.points) <= SMALL
+
     def kriging_variance(self, cells: Int) -> Real:
         """Posterior variance of the components at the centres of fine cells (n, 3), from the nearest observations.
 
-        Conditioning on fewer observations than there are, it is a little too large.
+        Conditioning on fewer observations than there are, it is a little too large; see `is_small`.
         """
         box, points = self.prior.box, self.map.points
-        place = (cells - self.map.observation.offset) / box.refine
-        parent, member = np.unique(np.rint(place).astype(np.int64), axis=0, return_inverse=True)
+        if self.is_small:
+            parent, member = np.zeros((1, 3), dtype=np.int64), np.zeros(len(cells), dtype=np.int64)
+        else:
+            place = np.rint((cells - self.map.observation.offset) / box.refine).astype(np.int64)
+            parent, member = np.unique(place, axis=0, return_inverse=True)
         order = np.argsort(member.ravel(), kind="stable")
         ends = np.searchsorted(member.ravel()[order], np.arange(len(parent) + 1))
         centre = parent * float(box.refine) + self.map.observation.offset
-        walls = min(WALL_NEIGHBOURS, points.walls)
+        walls = points.walls if self.is_small else min(WALL_NEIGHBOURS, points.walls)
         near_walls = nearest(points.wall_places, centre, walls)
-        voxel_places = points.voxels * float(box.refine) + self.map.observation.offset
-        near = nearest(voxel_places, centre, min(NEIGHBOURS, len(points.voxels)))
+        near = nearest(self._places, centre, len(self._places) if self.is_small else NEIGHBOURS)
+        sets = np.concatenate([near_walls, _numbered_from(near, points.walls)], axis=1)
         variance = np.empty((len(cells), 3))
         for start in range(0, len(parent), 128):
-            part = slice(start, start + 128)
-            sets = np.concatenate([near_walls[part], near[part] + points.walls], axis=1)
-            for place_in, matrix in enumerate(self.map.covariance.assemble(sets, walls)):
-                group = order[ends[start + place_in] : ends[start + place_in + 1]]
-                cross = self._cross(sets[place_in], cells[group], walls)
-                variance[group] = self._conditional(matrix, cross, len(group))
+            for row, matrix in enumerate(self.map.covariance.assemble(sets[start : start + 128], walls), start):
+                group = order[ends[row] : ends[row + 1]]
+                variance[group] = self._conditional(matrix, sets[row], cells[group], walls)
         return variance * self.variance
 
     def _cross(self, blocks: Int, cells: Int, walls: int) -> Real:
@@ -209,12 +215,17 @@ class Posterior:
         crossed: Real = joined.transpose(0, 2, 1, 3).reshape(3 * len(blocks), 3 * len(cells))
         return crossed
 
-    def _conditional(self, matrix: Real, cross: Real, count: int) -> Real:
+    def _conditional(self, matrix: Real, blocks: Int, cells: Int, walls: int) -> Real:
+        """Variance of cells (g, 3) given blocks (m,) with the covariance `matrix`, prior variance 1."""
         factor, _ = lapack.dpotrf(matrix, lower=1, clean=0)
-        explained, _ = lapack.dtrtrs(factor, cross, lower=1)
         own = np.array([self.map.covariance.tables.centre[0, a, a] for a in range(3)])
-        left = np.tile(own, count) - np.einsum("ij,ij->j", explained, explained)
-        return np.maximum(left, 0.0).reshape(count, 3)
+        variance = np.empty((len(cells), 3))
+        for start in range(0, len(cells), 512):
+            part = cells[start : start + 512]
+            explained, _ = lapack.dtrtrs(factor, self._cross(blocks, part, walls), lower=1)
+            left = np.tile(own, len(part)) - np.einsum("ij,ij->j", explained, explained)
+            variance[start : start + 512] = np.maximum(left, 0.0).reshape(len(part), 3)
+        return variance
 
     def _padded(self, values: Real) -> Real:
         """Data behind the zeros that the wall observes."""
@@ -227,20 +238,25 @@ class Posterior:
 
     def _preconditioner(self) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
         covariance, points = self.map.covariance, self.map.points
-        every = np.arange(len(points.voxels))
-        factors = [self._evidence.factor(self.model, every, NEIGHBOURS, WALL_NEIGHBOURS).sparse(len(points))]
+        walls = min(WALL_NEIGHBOURS, points.walls)
+        near = nearest(points.wall_places, self._places, walls)
+        earlier = _numbered(earlier_neighbours(self._places, NEIGHBOURS), points.walls)
+        factors = [conditionals(lambda part: covariance.assemble(part, walls), np.concatenate([near, earlier], axis=1))]
         if points.walls:
-            own = np.arange(points.walls)[:, None]
-            earlier = earlier_neighbours(points.wall_places, WALL_NEIGHBOURS)
-            sets = np.concatenate([earlier, own], axis=1)
-            first = conditionals(_on_walls(covariance), sets).sparse(len(points))
-            factors.insert(0, first)
-        whole = sparse.vstack(factors).tocsr()
+            sets = _numbered(earlier_neighbours(points.wall_places, walls), 0)
+            factors.insert(0, conditionals(lambda part: covariance.assemble(part, part.shape[1]), sets))
+        whole = sparse.vstack([f.sparse(len(points)) for f in factors]).tocsr()
         return whole, whole.T.tocsr()
 
 
-def _on_walls(covariance: Covariance) -> Callable[[Int], Real]:
-    return lambda part: covariance.assemble(part, part.shape[1])
+def _numbered_from(sets: Int, first: int) -> Int:
+    return np.where(sets < 0, -1, sets + first)
+
+
+def _numbered(earlier: Int, first: int) -> Int:
+    """Neighbours (n, m) and the blocks themselves, (n, m + 1), numbered from `first`."""
+    sets = np.concatenate([earlier, np.arange(len(earlier))[:, None]], axis=1)
+    return _numbered_from(sets, first)
 
 
 def _mix(spectra: dict[tuple[int, int], Real], fields: list[Complex]) -> list[Complex]:

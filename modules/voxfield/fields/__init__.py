@@ -1,0 +1,17 @@
+"""Vector fields with error bars: a divergence-free Gaussian process in a lumen of voxels.
+
+The stage `reconstruct` goes from noisy velocity voxels to the posterior velocity on any finer grid, `evaluate` compares
+with a known one. Inside: `_prior` (kernel), `_observation` (what a voxel sees), `_walls`, `_blocks` (covariances),
+`_evidence` and `_choice` (which model), `_vecchia` (preconditioner), `_posterior` (mean, draws, variance), `_faces`
+(fluxes), `_setting` and `_output` (artifacts in and out).
+"""
+
+from typing import TYPE_CHECKING
+
+from voxfield._lazy import lazy
+
+if TYPE_CHECKING:
+    from voxfield.fields._evaluate import evaluate as evaluate
+    from voxfield.fields._reconstruct import reconstruct as reconstruct
+
+__getattr__, __dir__, __all__ = lazy(__name__, {"evaluate": "_evaluate", "reconstruct": "_reconstruct"})

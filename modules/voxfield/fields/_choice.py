@@ -1,0 +1,143 @@
+"""Which model the evidence prefers: smoothness, scale, noise, correlation of the noise, and the wall."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from voxfield.fields._evidence import Bounds, Evidence, Model, Score, fit
+from voxfield.fields._walls import Condition
+
+EVALUATIONS = 45
+"""Models tried in a first search; later ones start near the optimum and try half."""
+WALL_RATIOS = (0.1, 1.0, 10.0)
+"""Variances with which a wall condition is observed, over that of the noise."""
+CONDITIONS: tuple[Condition, ...] = ("no-penetration", "no-slip")
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What is set by hand; None and empty leave it to the evidence.
+
+    levels  of the wall, ascending
+    """
+
+    length_mm: float | None
+    smoothness: float | None
+    correlation: float | None
+    condition: Condition | None
+    levels: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The model chosen, its score, and the walls that the data leave open.
+
+    rivals        other models that were fitted, with their evidence
+    level_weight  posterior weight of the levels, all equal a priori
+    at_bound      whether the length scale is the longest that was allowed
+    """
+
+    model: Model
+    score: Score
+    rivals: list[dict[str, Any]]
+    level_weight: dict[float, float]
+    at_bound: bool
+
+
+def choose(evidence: Evidence, wishes: Wishes) -> Choice:
+    """Search smoothness and scale without a wall first, then ask whether a wall explains the data better."""
+    rivals: list[dict[str, Any]] = []
+    middle = wishes.levels[len(wishes.levels) // 2]
+    bounds = _bounds(evidence, wishes)
+    start = _start(evidence, wishes, bounds, middle)
+    free = _best_free(evidence, wishes, start, bounds, rivals)
+    walls = [c for c in CONDITIONS if wishes.condition in (None, c)] if wishes.condition != "none" else []
+    chosen = free
+    if walls:
+        bound = _best_bound(evidence, walls, wishes.levels, free, bounds, rivals)
+        if wishes.condition is not None or evidence(bound).log_evidence > evidence(free).log_evidence:
+            chosen = bound
+    weights = level_weights(evidence, chosen, wishes.levels)
+    longest = wishes.length_mm is None and chosen.length_mm > 0.99 * bounds.length_mm[1]
+    return Choice(chosen, evidence(chosen), rivals, weights, longest)
+
+
+def level_weights(evidence: Evidence, model: Model, levels: Sequence[float]) -> dict[float, float]:
+    """Posterior weights of the levels. Without a wall condition the data do not speak about the wall."""
+    scores = np.array([evidence(replace(model, level=level)).log_evidence for level in levels])
+    weights = np.exp(scores - scores.max())
+    return dict(zip(levels, (weights / weights.sum()).tolist(), strict=True))
+
+
+def _bounds(evidence: Evidence, wishes: Wishes) -> Bounds:
+    """Lengths from half a measured voxel to half the mean side of the box, beyond which its period would show."""
+    box = evidence.observation.box
+    sides = np.array(box.shape) * np.array(box.spacing)
+    if wishes.length_mm is not None:
+        return Bounds((wishes.length_mm, wishes.length_mm))
+    return Bounds((0.5 * box.refine * min(box.spacing), 0.5 * float(np.prod(sides) ** (1 / 3))))
+
+
+def _start(evidence: Evidence, wishes: Wishes, bounds: Bounds, level: float) -> Model:
+    box = evidence.observation.box
+    length = wishes.length_mm or min(5.0 * box.refine * min(box.spacing), bounds.length_mm[1])
+    correlation = wishes.correlation or 0.0
+    return Model(length, wishes.smoothness or 2.5, 1e-2, 1.0, correlation, "none", level)
+
+
+def _best_free(
+    evidence: Evidence, wishes: Wishes, start: Model, bounds: Bounds, rivals: list[dict[str, Any]]
+) -> Model:
+    best = _fitted(evidence, start, bounds, EVALUATIONS, rivals)
+    if wishes.smoothness is None:
+        others = [replace(best, smoothness=nu, length_mm=_same_bend(best, nu)) for nu in (1.5, 4.5)]
+        tried = [_fitted(evidence, other, bounds, EVALUATIONS // 2, rivals) for other in others]
+        best = _better(evidence, [best, *tried])
+    if wishes.correlation is None:
+        best = _better(evidence, [best, replace(best, correlation=0.5)])
+        if best.correlation:
+            best = _fitted(evidence, best, bounds, EVALUATIONS // 2, rivals)
+    return best
+
+
+def _best_bound(
+    evidence: Evidence,
+    conditions: Sequence[Condition],
+    levels: Sequence[float],
+    free: Model,
+    bounds: Bounds,
+    rivals: list[dict[str, Any]],
+) -> Model:
+    """The best model with a wall; only the condition that starts best is fitted anew."""
+    first = [replace(free, condition=c, wall_ratio=r) for c in conditions for r in WALL_RATIOS]
+    for condition in conditions:
+        rivals.append(_row(evidence, _better(evidence, [m for m in first if m.condition == condition])))
+    best = _fitted(evidence, _better(evidence, first), bounds, EVALUATIONS // 2, rivals)
+    best = _better(evidence, [best, *(replace(best, wall_ratio=r) for r in WALL_RATIOS if r != best.wall_ratio)])
+    return _better(evidence, [best, *(replace(best, level=level) for level in levels if level != best.level)])
+
+
+def _fitted(
+    evidence: Evidence, start: Model, bounds: Bounds, evaluations: int, rivals: list[dict[str, Any]]
+) -> Model:
+    model = fit(evidence, start, bounds, evaluations=evaluations)
+    rivals.append(_row(evidence, model))
+    return model
+
+
+def _row(evidence: Evidence, model: Model) -> dict[str, Any]:
+    return {**asdict(model), "log_evidence": float(evidence(model).log_evidence)}
+
+
+def _same_bend(model: Model, smoothness: float) -> float:
+    """The length at which another smoothness has about the same correlation nearby."""
+    return float(model.length_mm * (smoothness / model.smoothness) ** -0.6)
+
+
+def _better(evidence: Evidence, models: Iterable[Model]) -> Model:
+    """The model of largest evidence; the first of equals."""
+    return max(models, key=lambda model: evidence(model).log_evidence)

@@ -1,0 +1,138 @@
+"""From the arrays of a reconstruction to its artifacts, metrics and findings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from voxfield.artifacts import FaceFlux, FieldSamples, LabelMap, Metrics, VectorImage
+from voxfield.fields._evidence import BLOCK
+from voxfield.fields._faces import WALL, Faces
+from voxfield.fields._prior import Real
+from voxfield.fields._reconstruction import Problem, Result, describe
+from voxfield.stage import Context
+
+Packed = tuple[VectorImage, VectorImage, FieldSamples, FaceFlux, LabelMap, Metrics]
+OPENING = 2
+UNCERTAIN = 0.05
+"""Weight of another level above which the place of the wall is called uncertain."""
+CONVERGED = 1e-2
+"""Relative residual above which a draw is called unconverged."""
+
+
+def packed(problem: Problem, result: Result, velocity: VectorImage, unit: str | None) -> Packed:
+    """Embed everything in the fine grid, with vectors along the world axes."""
+    window, affine = problem.window, problem.window.grid.affine
+    axes = velocity.grid.axes
+    turned = np.square(axes)  # the voxel axes are (nearly) those of the world, or the mixing of variances is ignored
+    mean = _dense(result, result.mean @ axes.T)
+    sd = _dense(result, np.sqrt(np.square(result.sd) @ turned.T))
+    union = np.asarray(window.embed(result.union))
+    samples = FieldSamples(result.samples @ axes.T.astype(np.float32), union, affine, inside=result.inside, unit=unit)
+    return (
+        VectorImage(window.embed(mean), affine, unit=unit),
+        VectorImage(window.embed(sd), affine, unit=unit),
+        samples,
+        _flux(problem, result, unit),
+        LabelMap(window.embed(result.lumen.astype(np.uint8)), affine, labels={1: "lumen"}),
+        Metrics(_metrics(problem, result, velocity, unit)),
+    )
+
+
+def tell(problem: Problem, result: Result, ctx: Context) -> None:
+    """Findings worth a reader's time."""
+    model, weights = result.choice.model, result.choice.level_weight
+    count, frames = len(problem.measured.voxels), problem.measured.values.shape[2]
+    if model.condition == "none" and problem.wishes.condition is None:
+        best = max((r for r in result.choice.rivals if r["condition"] != "none"), key=lambda r: r["log_evidence"])
+        loss = result.choice.score.log_evidence - best["log_evidence"]
+        text = f"no wall condition explains the data better than the best one ({best['condition']}) by {loss:.1f} nats"
+        ctx.finding("no-wall-condition", "info", f"{text}; flux crosses the wall of voxels", value=loss)
+    if model.condition != "none" and max(weights.values()) < 1 - UNCERTAIN:
+        shares = ", ".join(f"{level:g}: {weight:.2f}" for level, weight in weights.items())
+        ctx.finding("wall-level-uncertain", "info", f"posterior weights of the wall levels are {shares}")
+    if count > result.exact_limit:
+        text = f"{count} voxels: the evidence is a composite of exact evidences of blocks of up to {BLOCK}"
+        ctx.finding("evidence-by-blocks", "info", text, value=count)
+    if frames > 1:
+        ctx.finding("frames-independent", "info", f"{frames} frames are reconstructed one by one", value=frames)
+    if result.at_bound:
+        text = f"length scale {model.length_mm:.3g} mm is the longest that the box allows; the field is smoother still"
+        ctx.finding("length-at-bound", "info", text, value=model.length_mm)
+    residual = max(s.residual for s in result.solutions)
+    if residual > CONVERGED:
+        ctx.finding("not-converged", "warning", f"conjugate gradients stopped at residual {residual:.2g}", value=residual)
+
+
+def _dense(result: Result, values: Real) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Values (t, n, 3) at the cells of the lumen as (x, y, z, t, 3)."""
+    field = np.zeros((*result.lumen.shape, values.shape[0], 3), dtype=np.float32)
+    field[result.lumen] = np.moveaxis(values, 0, 1)
+    return field
+
+
+def _mean_flux(result: Result) -> Faces:
+    u, v, w = (np.mean([flux[axis] for flux in result.flux], axis=0) for axis in range(3))
+    return u, v, w
+
+
+def _flux(problem: Problem, result: Result, unit: str | None) -> FaceFlux:
+    window = problem.window
+    whole = []
+    for axis, face in enumerate(_mean_flux(result)):
+        shape = [n + (a == axis) for a, n in enumerate(window.grid.shape)]
+        array = np.zeros(shape)
+        array[tuple(slice(int(a), int(a) + n) for a, n in zip(window.start, face.shape, strict=True))] = face
+        whole.append(array)
+    return FaceFlux(*whole, np.asarray(window.embed(result.lumen)), window.grid.affine, unit=unit)
+
+
+def _metrics(problem: Problem, result: Result, velocity: VectorImage, unit: str | None) -> dict[str, Any]:
+    faces, flux = result.faces, _mean_flux(result)
+    raw = _raw_faces(problem, velocity)
+    labels = sorted({int(k) for label in faces.labels for k in np.unique(label) if k >= OPENING})
+    openings = {str(k): {"outflow": faces.flow(flux, k), "outflow_raw": faces.flow(raw, k)} for k in labels}
+    passing = sum(faces.passing(flux, k) for k in labels)
+    wall = faces.passing(flux, WALL)
+    divergence = np.abs(faces.divergence(flux)).max() * min(faces.spacing)
+    speed = max(float(np.abs(f).max()) for f in flux)
+    return {
+        **describe(result.choice),
+        "evidence": "exact" if len(problem.measured.voxels) <= result.exact_limit else f"composite, blocks of {BLOCK}",
+        "unit": unit,
+        "measured_voxels": len(problem.measured.voxels),
+        "lumen_cells": int(result.lumen.sum()),
+        "refine": problem.observation.box.refine,
+        "observation": problem.observation.operator,
+        "alignment": problem.observation.alignment,
+        "flux_divergence": float(divergence / speed) if speed > 0 else 0.0,
+        "sample_divergence": result.divergence,
+        "openings": openings,
+        "flow_unit": None if unit is None else f"{unit} mm^2",
+        "net_outflow": sum(o["outflow"] for o in openings.values()),
+        "net_outflow_raw": sum(o["outflow_raw"] for o in openings.values()),
+        "through_openings": passing,
+        "through_wall": wall,
+        "mean_sd": float(result.sd.mean()),
+        "spread_ratio": result.spread_ratio,
+        "iterations": max(s.iterations for s in result.solutions),
+        "residual": max(s.residual for s in result.solutions),
+    }
+
+
+def _raw_faces(problem: Problem, velocity: VectorImage) -> Faces:
+    """The measured velocity, linear between voxels, on the faces of the window; averaged over frames."""
+    from scipy.ndimage import map_coordinates
+
+    window, observation = problem.window, problem.observation
+    field = velocity.data.mean(axis=3, dtype=np.float64) @ velocity.grid.axes
+    faces = []
+    for axis in range(3):
+        shape = [n + (a == axis) for a, n in enumerate(window.probability.shape)]
+        fine = [s + np.arange(n) - (0.5 if a == axis else 0.0) for a, (s, n) in enumerate(zip(window.start, shape, strict=True))]
+        coarse = [(f - observation.offset) / observation.box.refine for f in fine]
+        place = np.meshgrid(*coarse, indexing="ij")
+        faces.append(map_coordinates(field[..., axis], place, order=1, mode="nearest"))
+    u, v, w = faces
+    return u, v, w
