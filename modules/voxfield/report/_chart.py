@@ -116,10 +116,11 @@ class Chart:
         self.parts.append(Markup('<a href="{}">{}</a>').format(href, dot) if href else dot)
 
     def labels(self, ends: Sequence[tuple[float, float]], texts: Sequence[str]) -> None:
-        """Words at the ends (x, y) of curves 0, 1, ..., pushed apart where they would overlap."""
+        """Words behind the ends (x, y) of curves 0, 1, ..., one below the other where they would overlap."""
         wanted = [float(self.y(y)) for _, y in ends]
+        behind = float(self.x(max(x for x, _ in ends))) + 7
         for series, (y, text) in enumerate(zip(spread(wanted, LABEL_HEIGHT), texts, strict=True)):
-            self._text(float(self.x(ends[series][0])) + 7, y + 4, text, f"label s{series}")
+            self._text(behind, y + 4, text, f"label s{series}")
 
     def svg(self) -> Markup:
         """The chart."""

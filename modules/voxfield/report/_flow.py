@@ -121,7 +121,7 @@ def projected(
         raster = sheet.add(f"{view.name}-{name}", scale.rgba(pixels))
         title = f"{view.name.capitalize()}, {word} along the line of sight"
         alt = f"{scale.name.capitalize()} of the whole lumen, {title[0].lower()}{title[1:]}, in colour."
-        tags = [sheet.tag(label, view, place) for label, place in material.opening_places.items()]
+        tags = sheet.tags(view, material.opening_places)
         shown.append(
             sheet.show(Picture(view, title, alt, [(raster, "field")], silhouette(material, view, "lumen faint"), tags))
         )

@@ -10,7 +10,7 @@ from voxfield.report._flow import speed_rows
 from voxfield.report._material import Material
 from voxfield.report._numbers import duration, fixed, percent, pressure_with_sd, significant
 from voxfield.report._pressure import along_vessel, pressure_pictures
-from voxfield.report._sheet import Sheet
+from voxfield.report._sheet import MOST_TAGS, Sheet
 from voxfield.report._tables import BRANCHES, BRIDGES, drop_table, known_columns
 from voxfield.report._tree import BRIDGE, tree_pictures
 from voxfield.report._view import OBLIQUE_DEGREES
@@ -70,7 +70,7 @@ def spacing_text(grid: Grid) -> str:
 def vessel_section(material: Material, sheet: Sheet) -> Content:
     """The tree and the table of its branches."""
     tree = material.centerline
-    content: Content = {"tree": None, "branches": None, "bridges": None, "has_bridge_nodes": False}
+    content: Content = {"tree": None, "branches": None, "bridges": None, "has_bridge_nodes": False, "unnamed": 0}
     if tree is not None and len(tree) > 1:
         pictures, bar = tree_pictures(material, sheet)
         content |= {

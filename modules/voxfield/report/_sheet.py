@@ -1,17 +1,17 @@
 """The pictures of one page: rasters under vectors, with letters, a scale bar, and words for who can not see them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from markupsafe import Markup
 
 from voxfield.report._numbers import fixed
 from voxfield.report._raster import Bytes, png
-from voxfield.report._view import LETTERS, VIEWS, Frame, View
+from voxfield.report._view import LETTERS, VIEWS, Floats, Frame, View
 
 SCALE_LENGTHS_MM = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200)
+MOST_TAGS = 10  # words in a picture
 TAG_WIDTH, TAG_HEIGHT = 20.0, 5.0  # per cent of a picture
 
 
@@ -71,10 +71,13 @@ class Sheet:
             "tags": apart([t for t in picture.tags if 0 <= t.left <= 100 and 0 <= t.top <= 100]),
         }
 
-    def tag(self, text: str, view: View, point: Any) -> Tag:
-        """A word at a world point (3,) mm."""
-        x, y = self.frame.plane(view, np.asarray(point, dtype=np.float64)[None])[0]
-        return Tag(text, round(100 * x / self.frame.size[0], 1), round(100 * y / self.frame.size[1], 1))
+    def tags(self, view: View, places: Mapping[str, Floats]) -> list[Tag]:
+        """Words at world points (3,) mm; none where there are too many to be read."""
+        return [self._tag(text, view, point) for text, point in places.items()] if len(places) <= MOST_TAGS else []
+
+    def _tag(self, text: str, view: View, point: Floats) -> Tag:
+        x, y = self.frame.plane(view, point[None])[0]
+        return Tag(text, round(100 * float(x) / self.frame.size[0], 1), round(100 * float(y) / self.frame.size[1], 1))
 
     def title(self, view: View, position: float | None = None) -> str:
         """`Axial, S 12.5 mm`: the view and where it cuts."""

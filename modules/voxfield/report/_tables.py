@@ -6,6 +6,7 @@ from typing import Any
 from voxfield.artifacts import Table
 from voxfield.report._numbers import PASCAL_PER_MMHG, fixed, percent, significant, with_sd
 
+NO_PARENT = -1
 Column = tuple[str, str, Callable[[Any], str], bool]  # column, label, wording, numeric
 
 
@@ -15,7 +16,7 @@ def _mm(value: Any) -> str:
 
 BRANCHES: tuple[Column, ...] = (
     ("branch", "branch", significant, True),
-    ("parent", "parent", significant, True),
+    ("parent", "parent", lambda v: significant(None if v == NO_PARENT else v), True),
     ("generation", "generation", significant, True),
     ("length_mm", "length, mm", lambda v: fixed(v, 1), True),
     ("radius_mean_mm", "mean radius, mm", _mm, True),
@@ -29,6 +30,8 @@ BRANCHES: tuple[Column, ...] = (
 def known_columns(table: Table, columns: tuple[Column, ...]) -> dict[str, Any]:
     """The columns of a table that are known by name."""
     shown = [column for column in columns if column[0] in table.columns]
+    if not any(table.columns.get("bridge", ())):
+        shown = [column for column in shown if column[0] != "bridge"]  # no row has anything to say there
     return {
         "columns": [{"label": label, "numeric": numeric} for _, label, _, numeric in shown],
         "rows": [

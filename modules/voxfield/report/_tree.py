@@ -37,7 +37,7 @@ def tree_pictures(material: Material, sheet: Sheet) -> tuple[list[dict[str, Any]
     scale = Scale("radius", "mm", *_ends(known), "viridis")
     shown = []
     for view in views():
-        tags = [sheet.tag(name, view, place) for name, place in material.opening_places.items()]
+        tags = sheet.tags(view, material.opening_places)
         title = f"{view.name.capitalize()} projection"
         alt = f"The centerline tree seen in {view.name} direction, as tubes of true width in the colours of the radius."
         shown.append(sheet.show(Picture(view, title, alt, [], draw_tree(tree, material, view, scale), tags)))

@@ -60,13 +60,12 @@ def tube(line: Floats, radii: Floats, colours: Sequence[str], round_ends: tuple[
     round_ends  whether a disc covers the joint at the first and at the last point
     """
     sides = _sides(line, radii)
-    edge = np.concatenate([sides[0], sides[1][::-1]])
     discs = [
         _disc(line[i], radii[i], colours[j])
         for i, j, there in ((0, 0, round_ends[0]), (-1, -1, round_ends[1]))
         if there
     ]
-    parts = [Markup('<path class="edge" d="{}"/>').format(path_data([edge], close=True)), *discs]
+    parts = [stroke(path_data(sides), "edge"), *discs]
     for n, colour in enumerate(colours):
         length, width = float(np.linalg.norm(line[n + 1] - line[n])), float(radii[n] + radii[n + 1])
         if length < FORESHORTENED * width:  # seen nearly end on, a vessel is a disc
