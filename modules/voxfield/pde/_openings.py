@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from voxfield.pde._domain import Floats, Ints, VoxelDomain
 
-FIRST_OPENING = 2
+WALL, FIRST_OPENING = 1, 2
 
 
 @dataclass(frozen=True)

@@ -210,7 +210,7 @@ def _work_energy(
     if not lumen.reached:
         return result
     domain = lumen.domain
-    fields = virtual_fields(domain, lumen.boundary, velocities.speed)
+    fields = virtual_fields(domain, lumen.boundary, lumen.weights)
     columns = [labels.index(label) for label in fields.labels]
     for members, pressure in solved:
         whole = pressure.domain

@@ -18,19 +18,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from voxfield.pde._confidence import face_weights, fit_trust
+from voxfield.pde._confidence import face_weights, fit_trust, flow_weights
 from voxfield.pde._derivatives import LocalFit
 from voxfield.pde._domain import VoxelDomain
 from voxfield.pde._elliptic import EllipticSolver
 from voxfield.pde._momentum import Fluid, momentum_force, time_derivative
-from voxfield.pde._openings import Opening, boundary_faces, opening_plane
+from voxfield.pde._openings import WALL, Opening, boundary_faces, opening_plane
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from voxfield.pde._domain import Floats, Mask
+    from voxfield.pde._domain import Floats, Ints, Mask
     from voxfield.pde._openings import BoundaryFaces
 
 
@@ -97,14 +97,22 @@ class Lumen:
     @cached_property
     def fit(self) -> LocalFit:
         """Derivatives in this domain."""
-        return LocalFit(self.domain, None if self.speed is None else fit_trust(self.domain, self.speed))
+        if self.speed is None:
+            return LocalFit(self.domain)
+        return LocalFit(self.domain, fit_trust(self.domain, self.speed, self._wall))
 
     @cached_property
     def weights(self) -> Floats:
-        """Weights (f,) of the interior faces in the weak form."""
+        """Weight (n,) of each voxel in the weak form."""
         if self.speed is None:
-            return np.ones(sum(self.domain.face_counts))
-        return face_weights(self.domain, self.speed)
+            return np.ones(self.domain.size)
+        return flow_weights(self.domain, self.speed, self._wall)
+
+    @property
+    def _wall(self) -> Ints:
+        """Unknowns that touch the wall."""
+        faces = self.boundary.get(WALL)
+        return np.empty(0, dtype=np.intp) if faces is None else np.unique(faces.cells)
 
 
 @dataclass(frozen=True)
@@ -151,10 +159,10 @@ def relative_pressure(
     """
     domain = lumen.domain
     cell_force, face_force = _forces(lumen, velocity, fluid, timing)
-    weigh = sparse.diags_array(lumen.weights)
-    matrix = sparse.csr_array(domain.divergence @ weigh @ domain.gradient)
+    weights = face_weights(domain, lumen.weights)
+    matrix = sparse.csr_array(domain.divergence @ sparse.diags_array(weights) @ domain.gradient)
     solution = EllipticSolver(matrix, domain.cells, rtol=rtol).solve(
-        domain.divergence @ (lumen.weights[:, None] * face_force)
+        domain.divergence @ (weights[:, None] * face_force)
     )
     values = solution.values
     values = values - lumen.openings[lumen.reference].pressure(values, cell_force)

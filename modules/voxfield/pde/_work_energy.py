@@ -5,11 +5,11 @@ where Q_j is the flux of w out of opening j and p_j the mean pressure there, wei
 per opening, the fluxes make a small symmetric system for the p_j. Noise and doubtful gradients beside the
 wall are weighted with w, that is hardly at all.
 
-The paper takes w from a Stokes problem. Ours costs a scalar one: w = s grad phi with div(s grad phi) = 0, phi = 1 on
-one opening and 0 on the others, and s the speed of the mean flow, which vanishes where the wall is, wherever that is
-in the voxels. In a straight tube this is Poiseuille flow, as in the paper. The discrete divergence of w is zero, so
-the identity holds for whatever lumen the voxels make; hence one set of fields, on the voxels that all samples share,
-serves every sample.
+The paper takes w from a Stokes problem. Ours costs a scalar one: w = k grad phi with div(k grad phi) = 0, phi = 1 on
+one opening and 0 on the others, and k the weight of the voxels (`_confidence`), which goes with the speed of the mean
+flow and so vanishes where the wall is. In a straight tube this is nearly Poiseuille flow, as in the paper. The discrete
+divergence of w is zero, so the identity holds for whatever lumen the voxels make; hence one set of fields, on the
+voxels that all samples share, serves every sample.
 """
 
 from __future__ import annotations
@@ -20,17 +20,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
+from voxfield.pde._confidence import face_weights
 from voxfield.pde._elliptic import EllipticSolver
+from voxfield.pde._openings import WALL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from voxfield.pde._domain import Floats, VoxelDomain
     from voxfield.pde._openings import BoundaryFaces
-
-WALL = 1
-FLOOR = 1e-3  # smallest profile over the largest, so that the system stays definite
-TINY = 1e-30
 
 
 @dataclass(frozen=True)
@@ -50,22 +48,18 @@ class VirtualFields:
     fluxes: Floats
 
 
-def virtual_fields(domain: VoxelDomain, boundary: Mapping[int, BoundaryFaces], speed: Floats) -> VirtualFields:
+def virtual_fields(domain: VoxelDomain, boundary: Mapping[int, BoundaryFaces], weights: Floats) -> VirtualFields:
     """Build the fields of a domain.
 
     boundary  label -> faces that lead out of the domain
-    speed     (x, y, z)  of the mean flow, in any unit
+    weights   (n,)  how much of w a voxel may carry, above 0
     """
     labels = tuple(label for label in boundary if label > WALL)
-    inside = speed[domain.mask]
-    profile = np.maximum(inside / max(inside.max(initial=0.0), TINY), FLOOR)
-    lower = np.concatenate([pair[0] for pair in domain.faces])
-    upper = np.concatenate([pair[1] for pair in domain.faces])
-    conductance = (profile[lower] + profile[upper]) / 2
+    conductance = face_weights(domain, weights)
     matrix = domain.divergence @ sparse.diags_array(conductance) @ domain.gradient
     rhs = np.zeros((domain.size, len(labels)))
     diagonal = np.zeros(domain.size)
-    links = {k: 2 * profile[boundary[k].cells] / np.array(domain.spacing)[boundary[k].axes] for k in labels}
+    links = {k: 2 * weights[boundary[k].cells] / np.array(domain.spacing)[boundary[k].axes] for k in labels}
     for column, label in enumerate(labels):
         faces = boundary[label]
         strength = links[label] / np.array(domain.spacing)[faces.axes]
