@@ -160,7 +160,7 @@ def kind_of(path: Path, limits: Limits, *, masks: bool = False) -> type[Artifact
             return VectorImage
         return LabelMap if masks or header.note.labels or header.note.unannotated is not None else Image
     if name.endswith(".safetensors"):
-        return KINDS.get(str(TensorFile(path, limits, Findings()).content.get("kind")).replace(" ", ""))
+        return KINDS.get(str(TensorFile(path, limits, Findings()).content.get("kind")).lower())
     if name.endswith((".tsv", ".csv")):
         return Cohort if "subject" in Table.load(path).columns else Table
     return next((kind for suffix, kind in SUFFIXES.items() if name.endswith(suffix)), None)
@@ -187,6 +187,8 @@ def _check_foreign(path: Path, limits: Limits, findings: Findings) -> str:
 
         read_array(path, limits=limits)
         return "array"
+    if name.endswith((".nrrd", ".mha", ".vtk", ".h5", ".hdf5")):
+        return _check_convertible(path, limits, findings)
     if name.endswith(ARCHIVES):
         raise InputError(
             "is an archive (zip, tar), which is refused: its members may lie outside the folder, be links "
@@ -201,9 +203,21 @@ def _check_foreign(path: Path, limits: Limits, findings: Findings) -> str:
     )
 
 
+def _check_convertible(path: Path, limits: Limits, findings: Findings) -> str:
+    from voxfield.context import Context
+    from voxfield.io import convert
+
+    found = convert(artifacts.RawFile(path, limits=limits), ctx=Context(findings=findings))
+    held = [name for name, artifact in zip(found._fields, found, strict=True) if artifact is not None]
+    for artifact in found:
+        if artifact is not None:
+            artifact.check(findings)
+    return f"file for io.convert: {', '.join(held)}"
+
+
 def _check_tensors(source: TensorFile) -> None:
     import numpy as np
 
     for name, array in source.read().items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            source.inspection.note("non-finite-weights", "error", f"tensor {name!r} holds NaN or Infinity")
+            source.inspection.note("non-finite-weights", "warning", f"tensor {name!r} holds NaN or Infinity")

@@ -190,7 +190,7 @@ def test_a_verdict_has_one_line_for_a_sound_file(tmp_path: Path) -> None:
     Image(np.arange(60.0).reshape(3, 4, 5), np.eye(4)).save(tmp_path / "a.nii.gz")
     (verdict,) = judge([tmp_path / "a.nii.gz"])
     assert isinstance(verdict, Verdict)
-    assert verdict.lines() == [f"{tmp_path / 'a.nii.gz'}: a sound image"]
+    assert verdict.lines() == [f"{tmp_path / 'a.nii.gz'}: a sound Image"]
 
 
 def test_the_limit_is_a_setting(tmp_path: Path) -> None:

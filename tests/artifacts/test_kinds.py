@@ -154,10 +154,10 @@ def test_weights_come_back_and_the_reference_library_reads_them(tmp_path: Path) 
 def test_what_is_no_model_of_ours(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     safetensors.torch.save_file({"a": torch.ones(3)}, path)
-    with pytest.raises(InputError, match="is a safetensors file not written by Voxfield; expected a model"):
+    with pytest.raises(InputError, match="is a safetensors file not written by Voxfield; expected Model"):
         Model.load(path)
     PointField(np.ones((2, 3)), np.ones((2, 3))).save(path)
-    with pytest.raises(InputError, match="is a point field; expected a model"):
+    with pytest.raises(InputError, match="is PointField; expected Model"):
         Model.load(path)
     Model({"a": torch.tensor([1.0, torch.nan])}, {}, family="f", architecture="n", licence="l").save(path)
     with pytest.raises(InputError, match="weights a hold NaN or Infinity: the training diverged"):

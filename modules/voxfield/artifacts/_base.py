@@ -76,7 +76,7 @@ class Inspection:
 class Artifact(ABC):
     """One piece of data and its file.
 
-    kind      the name of the kind, for people
+    kind      the name of the class
     suffix    what the names of its files end in
     origin    the file that it was read from; None for an artifact made in memory
     findings  what its reader found odd
@@ -84,6 +84,10 @@ class Artifact(ABC):
 
     kind: ClassVar[str]
     suffix: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.kind = cls.__name__
 
     def __init__(self) -> None:
         self.origin: Origin | None = None

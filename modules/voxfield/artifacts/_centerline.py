@@ -30,7 +30,6 @@ class Centerline(Artifact):
     kinds    (n,) int64: 0 vessel, 7 bridge
     """
 
-    kind = "centerline"
     suffix = ".swc"
 
     def __init__(self, points: ArrayLike, radii: ArrayLike, parents: ArrayLike, kinds: ArrayLike | None = None) -> None:

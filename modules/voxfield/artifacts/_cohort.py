@@ -35,7 +35,6 @@ class Cohort(Table):
     Only `subject` is required; any other column is allowed.
     """
 
-    kind = "cohort"
     text_columns = frozenset(
         {"subject", "patient", "session", "site", "split", "annotation", "image", "mask", "reader"}
     )

@@ -24,7 +24,6 @@ class FaceFlux(TensorArtifact):
     unit     such as "m/s"
     """
 
-    kind = "face flux"
     required = ("u", "v", "w", "mask", "affine")
 
     def __init__(

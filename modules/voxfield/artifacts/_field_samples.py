@@ -30,7 +30,6 @@ class FieldSamples(TensorArtifact):
     computed from the field depends on that.
     """
 
-    kind = "field samples"
     required = ("values", "mask", "affine")
 
     def __init__(

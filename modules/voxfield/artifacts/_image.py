@@ -29,7 +29,6 @@ class Image(Volume):
     that takes a series says `ImageSeries`.
     """
 
-    kind = "image"
     frames_allowed = False
 
     def __init__(self, data: ArrayLike, affine: ArrayLike, *, unit: str | None = None) -> None:
@@ -77,5 +76,4 @@ class Image(Volume):
 class ImageSeries(Image):
     """A scalar volume that may have frames: (x, y, z) or (x, y, z, t)."""
 
-    kind = "image series"
     frames_allowed = True

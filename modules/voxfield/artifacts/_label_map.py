@@ -31,8 +31,6 @@ class LabelMap(Volume):
                  were looked at
     """
 
-    kind = "label map"
-
     def __init__(
         self,
         data: ArrayLike,

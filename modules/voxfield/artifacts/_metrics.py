@@ -23,7 +23,6 @@ class Metrics(Artifact):
     values  the mapping
     """
 
-    kind = "metrics"
     suffix = ".json"
 
     def __init__(self, values: Mapping[str, Any]) -> None:

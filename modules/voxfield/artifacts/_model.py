@@ -28,7 +28,6 @@ class Model(Artifact):
     licence       of the training data
     """
 
-    kind = "model"
     suffix = ".safetensors"
 
     def __init__(

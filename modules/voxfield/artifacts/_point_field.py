@@ -21,7 +21,6 @@ class PointField(TensorArtifact):
     unit     of the vectors; None where it is unknown
     """
 
-    kind = "point field"
     required = ("points", "vectors")
 
     def __init__(

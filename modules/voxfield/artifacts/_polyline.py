@@ -28,7 +28,6 @@ class Polyline(Artifact):
     point_data  name -> (n,) or (n, c) values at the points
     """
 
-    kind = "polyline"
     suffix = ".vtp"
 
     def __init__(

@@ -22,7 +22,6 @@ class RawFile(Artifact):
     limits  how much a reader of it may take on
     """
 
-    kind = "raw file"
     suffix = ""
 
     def __init__(self, path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> None:

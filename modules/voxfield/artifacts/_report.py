@@ -24,7 +24,6 @@ class Report(Artifact):
     pages  relative path with forward slashes -> content
     """
 
-    kind = "report"
     suffix = ""
 
     def __init__(self, pages: Mapping[str, bytes]) -> None:

@@ -80,10 +80,10 @@ class TensorFile:
         """Refuse a file that was written as something else or lacks a tensor."""
         found = self.content.get("kind")
         if found != kind:
-            self.inspection.refuse(f"is a {found or 'safetensors file not written by Voxfield'}; expected a {kind}")
+            self.inspection.refuse(f"is {found or 'a safetensors file not written by Voxfield'}; expected {kind}")
         missing = [name for name in names if name not in self.shapes]
         if missing:
-            self.inspection.refuse(f"lacks the tensors {', '.join(missing)} of a {kind}")
+            self.inspection.refuse(f"lacks the tensors {', '.join(missing)} of {kind}")
 
     def _described(self) -> dict[str, Any]:
         header = json.loads(self._raw[8:])

@@ -34,7 +34,6 @@ class Table(Artifact):
     named in `text_columns` are always text.
     """
 
-    kind = "table"
     suffix = ".tsv"
     text_columns: ClassVar[frozenset[str]] = frozenset()
 

@@ -27,8 +27,6 @@ class VectorImage(Volume):
     unit    of the components, such as "m/s"; None where nobody stated it, which stages that compute refuse
     """
 
-    kind = "vector image"
-
     def __init__(self, data: ArrayLike, affine: ArrayLike, *, unit: str | None = None) -> None:
         import numpy as np
 

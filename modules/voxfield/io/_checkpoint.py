@@ -52,7 +52,7 @@ def read_checkpoint(path: str | Path, findings: Findings | None = None) -> dict[
     if bad:
         inspection.note(
             "non-finite-weights",
-            "error",
+            "warning",
             f"tensors {', '.join(bad[:5])} hold NaN or Infinity: the training diverged",
         )
     return tensors

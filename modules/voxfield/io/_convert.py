@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from voxfield.io._foreign import Foreign
 
 METRES = {"m/s": 1.0, "cm/s": 0.01, "mm/s": 0.001}
-SUFFIXES = {".nrrd": "itk", ".mha": "itk", ".vtk": "vtk", ".h5": "flow4d", ".hdf5": "flow4d"}
+# What a file begins with, whatever its name.
+NRRD, META, VTK, HDF5 = b"NRRD000", (b"ObjectType", b"NDims", b"Comment"), b"# vtk DataFile", b"\x89HDF\r\n\x1a\n"
 
 
 class Converted(NamedTuple):
@@ -42,19 +43,16 @@ def convert(
 ) -> Converted:
     """Convert NRRD, MetaImage, VTK structured points or 4D-flow HDF5; resample nothing, keep no header text.
 
-    The format follows from the name: .nrrd, .mha (SimpleITK), .vtk (vtk), .h5 (h5py); the libraries come with
-       the
-    extra `formats`. Axes are turned to RAS+ by the affine alone, so voxels stay where they are. Names, dates
-       and
-    comments in a header are dropped, since they may identify a person.
+    The format follows from the first bytes: NRRD and MetaImage (read by SimpleITK), legacy VTK (vtk), HDF5 (h5py); the
+    libraries come with the extra `formats`. Axes are turned to RAS+ by the affine alone, so voxels stay where they
+    are. Names, dates and comments in a header are dropped, since they may identify a person.
 
     Settings
     content: what a scalar volume is, `image` or `labels` (whole numbers); `auto` takes it for an image
     field: name of the array that becomes the image; the first scalars, or the mean magnitude, if not given
     vector: name of the vectors of a VTK file; the first if not given
     level: share of a voxel above which a fractional mask counts as lumen
-    velocity_unit: unit of the stored velocities, converted to m/s; `auto` is m/s for HDF5 and unknown
-        elsewhere
+    velocity_unit: unit of the stored velocities, converted to m/s; `auto` is m/s for HDF5, unknown for others
 
     Raises InputError for damaged or truncated data, for another format, and where a library is missing.
     """
@@ -81,21 +79,21 @@ def convert(
 
 
 def _read(source: RawFile, field: str | None, vector: str | None) -> "Foreign":
-    name = source.path.name.lower()
-    how = next((reader for suffix, reader in SUFFIXES.items() if name.endswith(suffix)), None)
-    if how == "itk":
+    with source.path.open("rb") as stream:
+        head = stream.read(16)
+    if head.startswith((NRRD, *META)):
         from voxfield.io._itk import read_itk
 
         return read_itk(source.path, source.limits)
-    if how == "vtk":
+    if head.startswith(VTK):
         from voxfield.io._vtk import read_vtk
 
         return read_vtk(source.path, source.limits, field, vector)
-    if how == "flow4d":
+    if head.startswith(HDF5):
         from voxfield.io._flow4d import read_flow4d
 
         return read_flow4d(source.path, source.limits, field)
-    raise InputError(f"io.convert reads {', '.join(SUFFIXES)}; the name ends in none of them", file=source.path)
+    raise InputError(f"begins with {head!r}; expected NRRD, MetaImage, legacy VTK or HDF5", file=source.path)
 
 
 def _require_usable(foreign: "Foreign", inspection: Inspection) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+NRRD = b"NRRD000"
 MAX_HEADER = 1 << 20
 NRRD_BYTES = {
     "char": 1, "int8": 1, "uchar": 1, "uint8": 1, "short": 2, "int16": 2, "ushort": 2, "uint16": 2,
@@ -57,11 +58,15 @@ class Geometry(NamedTuple):
 def read_itk(path: Path, limits: Limits) -> Foreign:
     """A scalar or three-component volume, three-dimensional or with time as the fourth axis."""
     sitk = need("SimpleITK", "NRRD and MetaImage")
-    judge = _judge_nrrd if path.name.lower().endswith(".nrrd") else _judge_meta
+    with path.open("rb") as stream:
+        is_nrrd = stream.read(len(NRRD)) == NRRD
     with HashedFile(Origin(path, path.stat().st_size)) as file:
-        geometry = judge(file, limits)
+        geometry = _judge_nrrd(file, limits) if is_nrrd else _judge_meta(file, limits)
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("NrrdImageIO" if is_nrrd else "MetaImageIO")
+    reader.SetFileName(str(path))
     try:
-        image = sitk.ReadImage(str(path))
+        image = reader.Execute()
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1].replace(str(path), "").strip()
         raise InputError(f"SimpleITK can not read it: {reason[:200]}", file=path) from None
@@ -109,8 +114,6 @@ def _judge_nrrd(file: HashedFile, limits: Limits) -> Geometry:
     path = file.origin.path
     header = _read_header(file, b"\n\n", b"\r\n\r\n")
     lines = header.decode("latin-1").splitlines()
-    if not lines[0].startswith("NRRD000"):
-        raise InputError("is no NRRD file: it does not begin with NRRD000", file=path)
     fields = {key.strip().lower(): value.strip() for key, _, value in (line.partition(": ") for line in lines[1:])}
     if not {"data file", "datafile", "byte skip", "line skip"}.isdisjoint(fields):
         raise InputError("keeps its voxels elsewhere (data file or skip); join them into one .nrrd", file=path)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from voxfield.artifacts._nifti._layout import Fields
 
+NIFTI1_SIZE = 348
 UNITS_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 UNIT_NAMES = {1: "metre", 3: "micrometre"}
 SPACING_TOLERANCE = 1e-3  # relative
@@ -63,7 +64,12 @@ def qform(fields: Fields) -> NDArray[np.float64]:
     import numpy as np
 
     b, c, d = (float(q) for q in fields.quatern)
-    a = np.sqrt(max(0.0, 1.0 - (b * b + c * c + d * d)))
+    square = 1.0 - (b * b + c * c + d * d)
+    if square < 3 * np.finfo(np.float32 if fields.sizeof_hdr == NIFTI1_SIZE else np.float64).eps:
+        # Half a turn: what is left of the first part is rounding of the others.
+        b, c, d = np.array([b, c, d]) / np.sqrt(b * b + c * c + d * d)
+        square = 0.0
+    a = np.sqrt(square)
     rotation = np.array([
         [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
         [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],

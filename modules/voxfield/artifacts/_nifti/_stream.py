@@ -76,19 +76,19 @@ class GzipStream:
         if not self._pending:
             self._pending = self._file.read(CHUNK)
             if not self._pending:
-                raise self._error("the gzip stream is truncated: its end-of-stream trailer is missing")
+                raise self._error("the gzip stream is truncated (no end-of-stream trailer)")
         try:
             block = engine.decompress(self._pending, limit)
         except zlib.error as error:
             what = "checksum (crc) or length is wrong" if "check" in str(error) else f"data are corrupt ({error})"
-            raise self._error(f"gzip {what}") from None
+            raise self._error(f"the gzip {what}") from None
         self._pending = engine.unused_data if engine.eof else engine.unconsumed_tail
         if engine.eof:
             self._engine = None
         return block
 
     def _error(self, what: str) -> InputError:
-        message = f"{what}, after {self.produced:,} bytes of content; the file is damaged, copy it again"
+        message = f"{what}; {self.produced:,} bytes were sound as far as one can tell; copy the file again"
         return InputError(message, file=self._file.origin.path)
 
 
