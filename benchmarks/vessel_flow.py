@@ -62,11 +62,13 @@ def judge(subject: Any, model: Any, seed: int) -> dict[str, Any]:
     fixed = repair(found.probability, found.mask, ctx=ctx)
     traced = centerline(fixed.repaired, ctx=ctx)
     measure = evaluate(fixed.repaired, subject.lumen, ctx=ctx).metrics.values
-    field = reconstruct(subject.velocity, found.probability, traced.openings, ctx=ctx)
-    flow = evaluate_velocity(field.mean, field.sd, subject.velocity_true, subject.lumen, ctx=ctx).metrics.values
+    field = reconstruct(subject.velocity, found.probability, fixed.repaired, traced.openings, ctx=ctx)
+    flow = evaluate_velocity(
+        field.mean, field.sd, subject.velocity_true, subject.lumen, traced.openings, ctx=ctx
+    ).metrics.values
     found_pressure = pressure(field.samples, traced.openings, ctx=ctx)
     drop = evaluate_pressure(found_pressure.drops, subject.pressure_true, subject.lumen, traced.openings, ctx=ctx)
-    inside = np.asarray(subject.lumen.data) > 0
+    inside = (np.asarray(subject.lumen.data) > 0) & (np.asarray(traced.openings.data) < 2)  # caps lie beyond the ends
     true, measured = subject.velocity_true.data[..., 0, :], subject.velocity.data[..., 0, :]
     return {
         "dice": measure["dice"],

@@ -32,6 +32,7 @@ rule evaluate_velocity:
         sd="sub-{subject}/velocity_sd.nii.gz",
         truth="sub-{subject}/velocity_true.nii.gz",
         region="sub-{subject}/lumen_true.nii.gz",
+        **({"openings": "sub-{subject}/openings.nii.gz"} if HAS_TRUTH else {}),
     output:
         metrics="sub-{subject}/velocity_metrics.json",
     log:
@@ -39,4 +40,6 @@ rule evaluate_velocity:
     params:
         **stages.params("fields.evaluate"),
     shell:
-        stages.shell("fields.evaluate", "mean sd truth region", "metrics")
+        stages.shell(
+            "fields.evaluate", "mean sd truth region" + (" openings" if HAS_TRUTH else ""), "metrics"
+        )

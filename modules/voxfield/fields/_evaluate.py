@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from voxfield.artifacts import Grid
 
 NORMAL_95 = 1.959963984540054
+FIRST_OPENING = 2
 
 
 class VelocityMetrics(NamedTuple):
@@ -28,6 +29,7 @@ def evaluate(
     sd: VectorImage,
     truth: VectorImage,
     region: LabelMap | None = None,
+    openings: LabelMap | None = None,
     *,
     wall_layer_mm: Annotated[float, Gt(0), Le(100)] = 1.0,
     ctx: Context = Context(),
@@ -38,6 +40,8 @@ def evaluate(
     sd      (x, y, z, t, 3) posterior standard deviation, same grid and unit
     truth   (x, y, z, t, 3) same unit and spacing; may cover a part of the grid, voxel on voxel
     region  (x, y, z) on the grid of `truth`: the voxels above 0 are judged; all voxels where absent
+    openings  (x, y, z) on the same grid: caps (labels from 2) lie beyond the ends of the reconstructed lumen, where
+              nothing is estimated, and are left out of the region
 
     Settings
     wall_layer_mm: depth below the edge of the region that is reported apart, mm
@@ -56,6 +60,8 @@ def evaluate(
     if got.shape != true.shape:
         raise InputError(f"has shape {true.shape}, the reconstruction {got.shape} there", file=truth.file)
     judged = np.ones(true.shape[:3], dtype=bool) if region is None else _judged(region, truth)
+    caps = np.zeros_like(judged) if openings is None else _caps(openings, truth)
+    beyond, judged = int((judged & caps).sum()), judged & ~caps
     error = got - true
     wall = judged & (_depth(judged, truth.grid) <= wall_layer_mm)
     inside = np.abs(error) <= NORMAL_95 * spread
@@ -67,6 +73,8 @@ def evaluate(
         "coverage_95": float(np.mean(inside[judged])),
         "mean_sd": float(np.mean(spread[judged])),
         "voxels": int(judged.sum()),
+        "voxels_beyond_openings": beyond,
+        "voxels_without_estimate": int((judged & (spread == 0).all(axis=(3, 4))).sum()),
         "wall_layer_mm": wall_layer_mm,
         "unit": mean.unit,
     }
@@ -99,6 +107,17 @@ def _judged(region: LabelMap, truth: VectorImage) -> "NDArray[Any]":
     if not judged.any():
         raise InputError("is empty; expected voxels above 0 where the velocity is judged", file=region.file)
     return judged
+
+
+def _caps(openings: LabelMap, truth: VectorImage) -> "NDArray[Any]":
+    """Voxels of the caps inside the grid; on its faces an opening's label lies in the lumen itself."""
+    import numpy as np
+
+    if openings.grid.shape != truth.grid.shape:
+        raise InputError(f"has shape {openings.grid.shape}, the truth {truth.grid.shape}", file=openings.file)
+    caps: NDArray[Any] = np.zeros(truth.grid.shape, dtype=bool)
+    caps[1:-1, 1:-1, 1:-1] = np.asarray(openings.data)[1:-1, 1:-1, 1:-1] >= FIRST_OPENING
+    return caps
 
 
 def _depth(judged: "NDArray[Any]", grid: "Grid") -> "NDArray[Any]":
