@@ -130,8 +130,5 @@ def test_rules_tell_of_failures_without_private_folders(tmp_path: Path) -> None:
     ]
 
 
-def test_flags_are_quoted_and_leave_out_what_is_absent() -> None:
-    assert jobs.flags({"image": "a b.nii.gz", "pressure_sd": [], "metrics": ["x.json", "y.json"]}) == (
-        "--image 'a b.nii.gz' --metrics x.json y.json"
-    )
+def test_settings_are_quoted() -> None:
     assert jobs.settings({"subject": "01"}) == "--set 'subject=\"01\"'"

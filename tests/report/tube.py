@@ -216,7 +216,7 @@ METRIC_FILES = {
     "velocity_metrics.json": "fields.evaluate",
     "pressure_metrics.json": "pde.evaluate",
     "truth.json": "phantoms.vessel",
-    "pressure.json": "pde.pressure",
+    "pressure_summary.json": "pde.pressure",
 }
 SETTINGS: dict[str, dict[str, Any]] = {
     "phantoms.vessel": {"shape": [96, 96, 96], "reynolds": 120.0, "stenosis": 0.48},

@@ -10,7 +10,7 @@ rule pressure:
         pressure_sd="sub-{subject}/pressure_sd.nii.gz",
         pressure_samples="sub-{subject}/pressure_samples.safetensors",
         drops="sub-{subject}/drops.tsv",
-        metrics="sub-{subject}/pressure.json",
+        metrics="sub-{subject}/pressure_summary.json",
     log:
         "logs/sub-{subject}/pde.pressure.log",
     params:

@@ -23,11 +23,16 @@ def of(name, *rules):
     return lambda wildcards: f"sub-{wildcards.subject}/{name}" if made(wildcards.subject, *rules) else []
 
 
+def flow(name, *rules):
+    """The same for a file that only subjects with a velocity have."""
+    return lambda wildcards: of(name, *rules)(wildcards) if velocity_of(wildcards.subject) else []
+
+
 def results_of(wildcards):
     """The metrics that a page shows."""
     names = {
-        "reconstruction.json": [],
-        "pressure.json": ["pressure"],
+        "reconstruction.json": [] if velocity_of(wildcards.subject) else None,
+        "pressure_summary.json": ["pressure"] if velocity_of(wildcards.subject) else None,
         "truth.json": [] if HAS_TRUTH else None,
         "segmentation_metrics.json": ["evaluate_segmentation"] if HAS_TRUE_LUMEN else None,
         "velocity_metrics.json": ["evaluate_velocity"] if HAS_TRUE_VELOCITY else None,
@@ -52,11 +57,11 @@ rule subject_page:
         branches="sub-{subject}/branches.tsv",
         bridges="sub-{subject}/bridges.tsv",
         openings="sub-{subject}/openings.nii.gz",
-        velocity="sub-{subject}/velocity.nii.gz",
-        velocity_sd="sub-{subject}/velocity_sd.nii.gz",
-        pressure=of("pressure.nii.gz", "pressure"),
-        pressure_sd=of("pressure_sd.nii.gz", "pressure"),
-        drops=of("drops.tsv", "pressure"),
+        velocity=flow("velocity.nii.gz"),
+        velocity_sd=flow("velocity_sd.nii.gz"),
+        pressure=flow("pressure.nii.gz", "pressure"),
+        pressure_sd=flow("pressure_sd.nii.gz", "pressure"),
+        drops=flow("drops.tsv", "pressure"),
         grade=of("grade.json", "features", "grade") if GRADES else [],
         metrics=results_of,
     output:
@@ -65,7 +70,7 @@ rule subject_page:
         "logs/sub-{subject}/report.subject.log",
     params:
         **stages.params("report.subject", settings={"claim": config["claim"], "run_folder": "../.."}),
-        inputs=lambda wildcards, input: jobs.flags(dict(input.items())),
+        inputs=lambda wildcards, input: input_flags(dict(input.items())),
         about=about,
     resources:
         **stages.resources("report.subject"),
@@ -99,7 +104,7 @@ rule report_index:
                 "run_folder": "..",
             },
         ),
-        inputs=lambda wildcards, input: jobs.flags({"pages": PAGES, "models": input.models}),
+        inputs=lambda wildcards, input: input_flags({"pages": PAGES, "models": input.models}),
     resources:
         **stages.resources("report.build"),
     shell:

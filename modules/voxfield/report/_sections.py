@@ -73,6 +73,8 @@ def vessel_section(material: Material, sheet: Sheet) -> Content:
     content: Content = {"tree": None, "branches": None, "bridges": None, "has_bridge_nodes": False, "unnamed": 0}
     if tree is not None and len(tree) > 1:
         pictures, bar = tree_pictures(material, sheet)
+        count = len(material.opening_places)
+        content["unnamed"] = count if count > MOST_TAGS else 0
         content |= {
             "tree": {"pictures": pictures, "bar": bar},
             "has_bridge_nodes": bool((tree.kinds == BRIDGE).any()),

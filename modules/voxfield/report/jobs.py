@@ -1,4 +1,4 @@
-"""What the rules of the report say on the command line: the inputs that there are, and the jobs that failed.
+"""What the rules of the report say on the command line about jobs that failed.
 
 Standard library only: planning a run imports no stage.
 """
@@ -6,7 +6,7 @@ Standard library only: planning a run imports no stage.
 import json
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from voxfield.verify import failures
@@ -18,15 +18,6 @@ FOLDER = re.compile(r"(?<![^\s'\"(])/(?:[^\s/:'\"]+/)+")
 def failed(run: Path = Path()) -> list[list[str]]:
     """Subject, stage, reason and log of every job that failed; absolute folders are cut off, records hold none."""
     return [[f["subject"], f["stage"], FOLDER.sub("", f["reason"])[:LONGEST_REASON], f["log"]] for f in failures(run)]
-
-
-def flags(inputs: Mapping[str, str | Iterable[str]]) -> str:
-    """`--name file ...` for every input that has a file, quoted for the shell."""
-    words: list[str] = []
-    for name, given in inputs.items():
-        files = [given] if isinstance(given, str) else list(given)
-        words += [f"--{name.replace('_', '-')}", *files] if files else []
-    return " ".join(shlex.quote(word) for word in words)
 
 
 def settings(values: Mapping[str, object]) -> str:
