@@ -12,6 +12,7 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.floats(2, 30))
 def test_splines_are_a_partition_of_unity_that_reproduces_lines(n: int, spacing: float) -> None:
     basis = _augment.bspline_basis(n, spacing)
@@ -28,7 +29,7 @@ def test_zero_amplitude_is_the_identity() -> None:
     assert torch.equal(_augment.read_labels(labels, where), labels[2:10, 3:9, 1:8])
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000), st.floats(0.1, 6))
 def test_image_and_label_are_read_at_the_same_place(seed: int, sd: float) -> None:
     shape = (10, 11, 12)
@@ -43,7 +44,7 @@ def test_image_and_label_are_read_at_the_same_place(seed: int, sd: float) -> Non
         assert ((image - label)[inside].abs() <= 0.5 + 1e-4).all()
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000), st.floats(4, 20), st.floats(1, 50))
 def test_no_deformation_folds(seed: int, spacing: float, sd: float) -> None:
     shape = (16, 16, 16)
@@ -76,7 +77,7 @@ def test_a_patch_wholly_outside_is_the_edge() -> None:
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_intensities_stay_finite_and_follow_the_seed(seed: int) -> None:
     patch = torch.randn(6, 7, 8, generator=generator(1))
     varied = _augment.vary_intensity(patch, generator(seed))

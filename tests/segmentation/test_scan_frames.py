@@ -47,6 +47,7 @@ def test_world_coordinates_ascend_on_the_models_grid(
     assert torch.equal(frame.from_model(frame.to_model(volume)), volume)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 30), st.floats(0.2, 3), st.floats(0.2, 3))
 def test_interpolation_keeps_constants_and_lines(n: int, own: float, new: float) -> None:
     count = max(1, round(n * own / new))
@@ -63,7 +64,7 @@ def test_interpolation_keeps_constants_and_lines(n: int, own: float, new: float)
     assert np.abs(moved[inner]).max(initial=0) <= tolerance
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.sampled_from(ORDERS), st.sampled_from(SIGNS), st.tuples(*[st.floats(0.6, 1.6)] * 3))
 def test_there_and_back_keeps_shape_and_smooth_content(
     order: tuple[int, ...], signs: tuple[float, ...], target: tuple[float, ...]
@@ -94,6 +95,7 @@ def test_fields_of_view_share_their_corner() -> None:
     assert frame.to_model(volume)[1:-1, 0, 0].tolist() == pytest.approx([2.5, 4.5, 6.5])
 
 
+@settings(deadline=None)
 @given(st.floats(-1e3, 1e3), st.floats(1e-2, 1e3))
 def test_volume_normalisation_forgets_scale_and_offset(offset: float, scale: float) -> None:
     volume = np.random.default_rng(0).normal(size=(8, 8, 8)).astype(np.float32)

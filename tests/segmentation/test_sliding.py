@@ -20,6 +20,7 @@ def context(x: torch.Tensor) -> torch.Tensor:
     return torch.cat([x, x - x.mean(dim=(2, 3, 4), keepdim=True)], dim=1)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 60), st.integers(1, 30), st.floats(0, 0.95))
 def test_windows_cover_an_axis_and_end_flush(extra: int, window: int, overlap: float) -> None:
     length = window + extra
