@@ -4,8 +4,10 @@ limits.
 Left out here, since no artifact reader opens them: the group `output` (records: tests/core).
 """
 
+import contextlib
 import hashlib
 import importlib.util
+import io
 import os
 import sys
 from functools import partial
@@ -20,6 +22,7 @@ import torch  # noqa: F401  (before the forks, so that their limits cover the ca
 from artifacts.in_child import in_child
 from voxfield.artifacts import Image, LabelMap, Limits
 from voxfield.checking import Verdict, judge
+from voxfield.cli import main
 from voxfield.errors import InputError
 from voxfield.settings import SettingsModel
 from voxfield.settings_yaml import load_yaml
@@ -67,6 +70,36 @@ def test_verdicts(group: str, battery: tuple[Path, dict[str, Any]]) -> None:
         for name, digest in case["sha256"].items():
             if not case["special"]:
                 assert hashlib.sha256((root / name).read_bytes()).hexdigest() == digest, name
+
+
+@pytest.mark.data
+def test_the_command_refuses_in_one_line(battery: tuple[Path, dict[str, Any]]) -> None:
+    root, manifest = battery
+    cases = [
+        c for c in manifest["cases"] if c["expect"] == "reject" and c["open_as"] in ("image", "mask", "tensor", "pair")
+    ]
+    faults = []
+    for case in cases:
+        paths = [str(root / path) for path in case["paths"]]
+        words = ["check", "--pair", *paths] if case["open_as"] == "pair" else ["check", paths[0]]
+        words += ["--as", KINDS[case["open_as"]]] if case["open_as"] in KINDS else []
+        seconds, extra = case["limits"]["seconds"], case["limits"]["extra_mib"] + SPARE_MIB
+        if case["special"] and os.geteuid() == 0 and not case["id"].startswith("path_fifo"):
+            continue
+        outcome = in_child(partial(_command, [*words, "--labels", "0,1,2"]), seconds=seconds, extra_mib=extra)
+        code, text = outcome.value if outcome.ending == "returned" else (None, outcome.value)
+        told = [line for line in text.splitlines() if line.startswith("error: ")]
+        if code != 2 or len(told) != 1 or "Traceback" in text:
+            faults.append(f"{case['id']}: {outcome.ending}, exit code {code}: {text}")
+    assert not faults, "\n".join(faults)
+
+
+def _command(words: list[str]) -> tuple[int, str]:
+    """Exit code of the command line, and everything that it said."""
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
+        code = main(words)
+    return code, told.getvalue()
 
 
 @pytest.mark.data

@@ -106,8 +106,11 @@ def test_what_a_cohort_can_not_hold(columns: dict[str, list[object]], message: s
 def test_a_label_map_is_judged_by_what_is_declared() -> None:
     data = np.zeros((4, 4, 4), int)
     data[1], data[2] = 1, 255
-    with pytest.raises(InputError, match="holds the label 255, which is not declared"):
-        LabelMap(data, np.eye(4)).check(Findings())
+    with pytest.raises(InputError, match=r"holds the label 255, .* and is not declared \(unexpected\)"):
+        LabelMap(data, np.eye(4), labels={1: "a"}).check(Findings())
+    findings = Findings()
+    LabelMap(data, np.eye(4)).check(findings)
+    assert findings.codes() == ["label-255"]
     for declared in (LabelMap(data, np.eye(4), unannotated=255), LabelMap(data, np.eye(4), labels={1: "a", 255: "b"})):
         findings = Findings()
         declared.check(findings)

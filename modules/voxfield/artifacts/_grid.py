@@ -33,41 +33,45 @@ class Grid:
         if fault:
             raise InputError(fault)
         self.shape: tuple[int, int, int] = (int(shape[0]), int(shape[1]), int(shape[2]))
-        matrix.flags.writeable = False
-        self.affine: NDArray[np.float64] = matrix
+        self._affine: NDArray[np.float64] = matrix
+
+    @property
+    def affine(self) -> NDArray[np.float64]:
+        """(4, 4) voxel index to world; a copy, since a grid does not change."""
+        return self._affine.copy()
 
     @cached_property
     def spacing(self) -> NDArray[np.float64]:
         """(3,) mm along the voxel axes x, y, z."""
         import numpy as np
 
-        lengths: NDArray[np.float64] = np.linalg.norm(self.affine[:3, :3], axis=0)
+        lengths: NDArray[np.float64] = np.linalg.norm(self._affine[:3, :3], axis=0)
         return lengths
 
     @cached_property
     def axes(self) -> NDArray[np.float64]:
         """(3, 3) unit directions of the voxel axes in the world, one a column."""
-        return self.affine[:3, :3] / self.spacing
+        return self._affine[:3, :3] / self.spacing
 
     @cached_property
     def voxel_volume_mm3(self) -> float:
         """Volume of one voxel, mm^3."""
         import numpy as np
 
-        return float(abs(np.linalg.det(self.affine[:3, :3])))
+        return float(abs(np.linalg.det(self._affine[:3, :3])))
 
     def world(self, ijk: ArrayLike) -> NDArray[np.float64]:
         """World points, mm, of voxel indices (..., 3); fractions are allowed."""
         import numpy as np
 
-        return np.asarray(ijk, dtype=np.float64) @ self.affine[:3, :3].T + self.affine[:3, 3]
+        return np.asarray(ijk, dtype=np.float64) @ self._affine[:3, :3].T + self._affine[:3, 3]
 
     def index(self, xyz: ArrayLike) -> NDArray[np.float64]:
         """Voxel indices, with fractions, of world points (..., 3) in mm."""
         import numpy as np
 
-        inverse = np.linalg.inv(self.affine[:3, :3])
-        return (np.asarray(xyz, dtype=np.float64) - self.affine[:3, 3]) @ inverse.T
+        inverse = np.linalg.inv(self._affine[:3, :3])
+        return (np.asarray(xyz, dtype=np.float64) - self._affine[:3, 3]) @ inverse.T
 
     def is_orthogonal(self, tol: float = SHEAR_TOLERANCE) -> bool:
         """Whether the voxel axes stand at right angles: every cosine between two of them is at most `tol`."""

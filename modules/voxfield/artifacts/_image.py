@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from voxfield.artifacts._base import Inspection
 from voxfield.artifacts._nifti._note import Note
 from voxfield.artifacts._nifti._writer import write_nifti
+from voxfield.artifacts._order import reordered
 from voxfield.artifacts._values import real_values, require_finite
 from voxfield.artifacts._volume import Volume, as_array
 from voxfield.errors import InputError
@@ -38,7 +39,7 @@ class Image(Volume):
         if array.ndim not in (3, 4):
             raise InputError(f"an image is (x, y, z) or (x, y, z, t); the array given has shape {array.shape}")
         dtype = np.int16 if array.dtype in (np.int8, np.uint8, np.int16, np.bool_) else np.float32
-        super().__init__(np.ascontiguousarray(array, dtype=dtype), affine)
+        super().__init__(reordered(array, dtype, "C"), affine)
         self.unit = unit
 
     @classmethod

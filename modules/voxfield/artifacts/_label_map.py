@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from voxfield.artifacts._base import Inspection
 from voxfield.artifacts._nifti._note import Note
 from voxfield.artifacts._nifti._writer import write_nifti
-from voxfield.artifacts._values import integer_values, narrowest
+from voxfield.artifacts._order import reordered
+from voxfield.artifacts._values import LARGEST_INT64, integer_values, narrowest
 from voxfield.artifacts._volume import Volume, as_array
 from voxfield.errors import InputError
 
@@ -39,15 +40,16 @@ class LabelMap(Volume):
         labels: Mapping[int, str] | None = None,
         unannotated: int | None = None,
     ) -> None:
-        import numpy as np
 
         array = as_array(data, self.kind)
         if array.ndim != 3 or array.dtype.kind not in "biu":
             raise InputError(f"a label map is (x, y, z) integers; found {array.dtype}, shape {array.shape}")
         if unannotated == 0:
             raise InputError("the unannotated value is 0, which is the background; use another, 255 by convention")
+        if int(array.max()) > LARGEST_INT64:
+            raise InputError(f"a label map holds labels up to {array.max()}, out of the range of int64")
         dtype = narrowest(int(array.min()), int(array.max()))
-        super().__init__(np.ascontiguousarray(array, dtype=dtype), affine)
+        super().__init__(reordered(array, dtype, "C"), affine)
         self.labels = {int(value): str(name) for value, name in (labels or {}).items()}
         self.unannotated = unannotated
 
@@ -70,17 +72,21 @@ class LabelMap(Volume):
     def _judge(self, data: NDArray[Any], inspection: Inspection) -> None:
         present = self.present()
         looked_at = [value for value in present if value != self.unannotated]
-        if UNANNOTATED in present and UNANNOTATED not in (self.unannotated, *self.labels):
-            inspection.refuse(
-                "holds the label 255, which is not declared (unexpected): it stands for unannotated voxels "
-                "by "
-                "convention; declare it as unannotated or as a label"
-            )
+        if UNANNOTATED in looked_at and UNANNOTATED not in self.labels:
+            self._tell_of_255(inspection)
+            looked_at.remove(UNANNOTATED)
         if not any(looked_at):
             inspection.note("empty-mask", "warning", "no foreground: the label map is empty")
         elif 0 not in looked_at:
             inspection.note("no-background", "warning", "no background: the label map is full of labels")
         self._note_undeclared(looked_at, inspection)
+
+    def _tell_of_255(self, inspection: Inspection) -> None:
+        """Refuse an unexpected 255 where labels are declared; where none are, somebody may still say what it is."""
+        message = "holds the label 255, which stands for unannotated voxels by convention and is not declared"
+        if self.labels:
+            inspection.refuse(f"{message} (unexpected); declare it as unannotated or as a label")
+        inspection.note("label-255", "warning", f"{message}; a stage that trains has to be told what it is")
 
     def _note_undeclared(self, present: list[int], inspection: Inspection) -> None:
         if self.labels:

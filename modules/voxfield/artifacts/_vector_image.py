@@ -9,6 +9,7 @@ from voxfield.artifacts._base import Inspection
 from voxfield.artifacts._nifti._layout import VECTOR_INTENT
 from voxfield.artifacts._nifti._note import Note
 from voxfield.artifacts._nifti._writer import write_nifti
+from voxfield.artifacts._order import reordered
 from voxfield.artifacts._values import real_values, require_finite
 from voxfield.artifacts._volume import Volume, as_array
 from voxfield.errors import InputError
@@ -37,7 +38,7 @@ class VectorImage(Volume):
             raise InputError(
                 f"a vector image is (x, y, z, t, 3) or (x, y, z, 3); the array given has shape {np.shape(data)}"
             )
-        super().__init__(np.ascontiguousarray(array, dtype=np.float32), affine)
+        super().__init__(reordered(array, np.float32, "C"), affine)
         self.unit = unit
 
     @classmethod

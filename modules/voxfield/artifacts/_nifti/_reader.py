@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxfield.artifacts._base import Inspection, Limits, Origin
-from voxfield.artifacts._files import CHUNK, HashedFile, open_origin
+from voxfield.artifacts._files import HashedFile, open_origin
 from voxfield.artifacts._nifti._header import Header, read_header, read_up_to
 from voxfield.artifacts._nifti._stream import GZIP_MAGIC, GzipStream, PlainStream, Stream, sniff
 from voxfield.findings import Findings
@@ -81,7 +81,7 @@ def _is_packed(origin: Origin, inspection: Inspection) -> bool:
     """Whether the file is compressed, by its name; a content that says otherwise is refused."""
     name = origin.path.name.lower()
     with HashedFile(origin) as file:
-        head = file.read(CHUNK if origin.size < CHUNK else 512)
+        head = file.read(512)
     packed = head.startswith(GZIP_MAGIC)
     if name.endswith(".nii.gz"):
         if not packed:
