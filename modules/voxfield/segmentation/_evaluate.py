@@ -67,18 +67,12 @@ def evaluate(
     grid = reference.grid
     if not grid.is_orthogonal():
         raise InputError("the grid is sheared; distances in mm need right angles", file=reference.file)
-    known = (
-        np.ones(grid.shape, bool)
-        if reference.unannotated is None
-        else reference.data != reference.unannotated
-    )
+    known = np.ones(grid.shape, bool) if reference.unannotated is None else reference.data != reference.unannotated
     ours = (prediction.data > 0) & (prediction.data != prediction.unannotated) & known
     theirs = (reference.data > 0) & known
     for name, mask in (("prediction", ours), ("reference", theirs)):
         if not mask.any():
-            ctx.finding(
-                "empty-mask", "warning", f"the {name} has no foreground where the reference is annotated"
-            )
+            ctx.finding("empty-mask", "warning", f"the {name} has no foreground where the reference is annotated")
     values: dict[str, object] = {"connectivity": "foreground 26, background 6", "tolerance_mm": tolerance_mm}
     values |= overlap(ours, theirs, grid.voxel_volume_mm3)
     values["annotated_share"] = float(known.mean())
@@ -88,9 +82,7 @@ def evaluate(
     else:
         text = f"{known.mean():.1%} of the reference is annotated: only overlap is measured"
         ctx.finding("partly-annotated", "info", text, value=float(known.mean()))
-        values |= dict.fromkeys(
-            (*NEEDS_WHOLE_REFERENCE, "betti_prediction", "betti_reference", "betti_error")
-        )
+        values |= dict.fromkeys((*NEEDS_WHOLE_REFERENCE, "betti_prediction", "betti_reference", "betti_error"))
     return Evaluation(Metrics(values))
 
 

@@ -114,11 +114,7 @@ def _bridge_row(number: int, bridge: "Bridge", grid: "Grid") -> dict[str, Any]:
     link = bridge.link
     start, end = grid.world(link.start), grid.world(link.end)
     row: dict[str, Any] = {"bridge": number, "kind": bridge.kind, "from": link.first, "to": link.second}
-    row |= {
-        f"{side}_{a}_mm": float(p[i])
-        for side, p in (("start", start), ("end", end))
-        for i, a in enumerate("xyz")
-    }
+    row |= {f"{side}_{a}_mm": float(p[i]) for side, p in (("start", start), ("end", end)) for i, a in enumerate("xyz")}
     return row | {
         "length_mm": link.length_mm(grid.spacing),
         "cost_mm": link.cost,
@@ -161,9 +157,7 @@ def _report(mended: "Mended", grid: "Grid", wanted: int | None, ctx: Context) ->
         ctx.finding("cavities-filled", "info", text, value=mended.cavity_voxels)
     if mended.removed:
         volumes = [part.voxels * grid.voxel_volume_mm3 for part in mended.removed]
-        text = (
-            f"{len(volumes)} components dropped, {sum(volumes):.2f} mm^3, the largest {max(volumes):.2f} mm^3"
-        )
+        text = f"{len(volumes)} components dropped, {sum(volumes):.2f} mm^3, the largest {max(volumes):.2f} mm^3"
         ctx.finding("components-removed", "warning", text, value=sum(volumes))
     if mended.open_gaps:
         likely = mended.open_gaps[0].probability

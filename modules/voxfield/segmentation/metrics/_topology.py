@@ -36,9 +36,17 @@ def label_components(mask: Mask, connectivity: int = 26) -> tuple[Labels, int]:
     connectivity  6 (faces), 18 or 26 (corners)
     returns       (x, y, z) integer, 0 where mask is False; n
     """
+    # cc3d sizes its table of labels too small for some arrays of a few voxels; a layer of background mends
+    # that.
+    tiny = mask.size < 64
     labels, count = cc3d.connected_components(
-        np.ascontiguousarray(mask), connectivity=connectivity, return_N=True, binary_image=True
+        np.pad(mask, 1) if tiny else np.ascontiguousarray(mask),
+        connectivity=connectivity,
+        return_N=True,
+        binary_image=True,
     )
+    if tiny:
+        labels = labels[1:-1, 1:-1, 1:-1]
     return labels, int(count)
 
 

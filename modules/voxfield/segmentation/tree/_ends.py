@@ -71,6 +71,24 @@ def extend(
     return _rebuilt(lines, inner, nodes.above), ends
 
 
+def end_radii(chains: list[tuple[Floats, Floats]], solid: NDArray[np.float32], spacing: Floats) -> Floats:
+    """Radius (n,) of each end, mm: the median section over its walk but the last half radius.
+
+    chains  for each end, points (k, 3) mm up to it and their inner radii
+    """
+    starts = [_start(line, inner, spacing, k, False) for k, (line, inner) in enumerate(chains)]
+    walks, _ = _walk(starts, solid, spacing)
+    found = np.zeros(len(starts))
+    for k, (start, walk) in enumerate(zip(starts, walks, strict=True)):
+        points = np.concatenate([start.line[-3:], walk])
+        whole = np.linalg.norm(points - points[-1], axis=1) >= start.inner[-1] / 2
+        points = points[whole] if whole.any() else points[:1]
+        headings = np.repeat(start.heading[None], len(points), axis=0)
+        reach = np.full(len(points), 2.5 * start.inner[-1] + 3 * spacing.max())
+        found[k] = np.median(cross_sections(solid, spacing, points, headings, reach, rays=16).radius)
+    return found
+
+
 def _outward(values: Floats, root: bool) -> Floats:
     return values[::-1] if root else values
 

@@ -200,12 +200,14 @@ def leaves_of(graph: Graph, tree: Ints) -> list[int]:
     return [int(node) for node in tree if len(graph.neighbours[node]) == 1]
 
 
-def end_radius(graph: Graph, leaf: int) -> float:
-    """Median inner radius over the last stretch of a branch, at most two diameters long, mm."""
-    chain = _to_junction(leaf, graph.neighbours)
-    walked = np.linalg.norm(graph.points[chain] - graph.points[leaf], axis=1)
-    near = walked <= 4 * graph.inner[chain].max()
-    return float(np.median(graph.inner[chain][near]))
+def end_chain(graph: Graph, leaf: int) -> tuple[Floats, Floats]:
+    """Points (n, 3) mm of a branch up to a leaf, and their inner radii, without the ball of its junction."""
+    chain = _to_junction(leaf, graph.neighbours)[::-1]
+    place, inner = graph.points[chain], graph.inner[chain]
+    own = np.linalg.norm(place - place[0], axis=1) > inner[0]
+    if len(graph.neighbours[chain[0]]) < 3 or int(own.sum()) < 3:
+        own[:] = True
+    return place[own], inner[own]
 
 
 def rooted_paths(graph: Graph, root: int, merge: float) -> list[Path]:

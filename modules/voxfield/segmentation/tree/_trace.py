@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxfield.segmentation.metrics._topology import Mask
-from voxfield.segmentation.tree._ends import End, extend
+from voxfield.segmentation.tree._ends import End, end_radii, extend
 from voxfield.segmentation.tree._graph import (
     Graph,
     Path,
-    end_radius,
+    end_chain,
     leaves_of,
     prune,
     reach_tips,
@@ -66,12 +66,12 @@ def trace(
     voxel = float(spacing.min())
     inner = edt.edt(np.ascontiguousarray(lumen), anisotropy=tuple(spacing), black_border=False)
     graph = reach_tips(prune(skeleton_graph(lumen, inner, spacing), spur_ratio, voxel), lumen, spacing)
-    paths, loop_ends, trees = _root(graph, root_mm)
+    solid = lumen.astype(np.float32)
+    paths, loop_ends, trees = _root(graph, solid, spacing, root_mm)
     if not paths:
         empty = np.zeros((0, 3))
         nodes = Nodes(empty, empty[:, 0], np.zeros(0, np.int64), np.zeros(0, np.int64), [], np.zeros(0, np.int64))
         return Trace(nodes, empty[:, 0], np.zeros(0, bool), np.zeros(0, bool), [], empty, 0)
-    solid = lumen.astype(np.float32)
     nodes = sample_paths(graph, paths, voxel)
     nodes = _centre(nodes, solid, bridge, spacing, smoothing)
     nodes, ends = extend(nodes, solid, spacing, loop_ends)
@@ -83,14 +83,17 @@ def trace(
     return Trace(nodes, radius, clear, on_bridge, ends, graph.points[graph.loops].mean(axis=1), trees)
 
 
-def _root(graph: Graph, root_mm: Floats | None) -> tuple[list[Path], set[tuple[int, bool]], int]:
+def _root(
+    graph: Graph, solid: NDArray[np.float32], spacing: Floats, root_mm: Floats | None
+) -> tuple[list[Path], set[tuple[int, bool]], int]:
     """Branches of all trees, the larger trees first; and the ends, as (branch, at the root), that break a loop."""
     trees = sorted(trees_of(graph), key=lambda tree: (-len(tree), int(tree[0])))
     roots = []
     for tree in trees:
         leaves = leaves_of(graph, tree)
         free = [leaf for leaf in leaves if leaf not in graph.broken] or leaves
-        roots.append(max(free, key=lambda leaf: (end_radius(graph, leaf), -leaf)))
+        radius = end_radii([end_chain(graph, leaf) for leaf in free], solid, spacing)
+        roots.append(free[int(np.argmax(radius))])
     if root_mm is not None and trees:
         nearest = [(float(np.linalg.norm(graph.points[n] - root_mm)), k, n)
                    for k, tree in enumerate(trees) for n in leaves_of(graph, tree)]  # fmt: skip
