@@ -85,7 +85,7 @@ def _window(grid: "Grid", truth: VectorImage) -> tuple[slice, slice, slice]:
     """Where the truth's grid lies in `grid`; both have the same voxels there."""
     import numpy as np
 
-    corners = grid.index(truth.grid.world([[0, 0, 0], np.array(truth.grid.shape) - 1]))
+    corners = grid.index(truth.grid.world(np.array([(0, 0, 0), [n - 1 for n in truth.grid.shape]])))
     first, last = np.rint(corners).astype(int)
     if np.abs(corners - [first, last]).max() > 1e-2 or first.min() < 0 or (last >= grid.shape).any():
         spacing = ", ".join(f"{s:.4g}" for s in truth.grid.spacing)

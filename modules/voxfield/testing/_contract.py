@@ -41,17 +41,20 @@ class StageContract(ABC):
         return {}
 
     @pytest.fixture(scope="class")
-    def stage(self) -> Stage[..., Any]:
+    @classmethod
+    def stage(cls) -> Stage[..., Any]:
         """The stage under test."""
-        return registry.get(self.name)
+        return registry.get(cls.name)
 
     @pytest.fixture(scope="class")
-    def files(self, stage: Stage[..., Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    @classmethod
+    def files(cls, stage: Stage[..., Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         """The inputs as files."""
+        made = cls().make_inputs()
         folder = tmp_path_factory.mktemp("in")
         written: dict[str, Any] = {}
         for port in stage.inputs:
-            value = self.make_inputs().get(port.name)
+            value = made.get(port.name)
             if value is None:
                 continue
             if isinstance(value, Artifact):
@@ -61,9 +64,10 @@ class StageContract(ABC):
         return written
 
     @pytest.fixture(scope="class")
-    def done(self, stage: Stage[..., Any], files: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Call:
+    @classmethod
+    def done(cls, stage: Stage[..., Any], files: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Call:
         """One finished run from files, all outputs that the stage has for these inputs."""
-        call = self.call(stage, files, tmp_path_factory.mktemp("out"))
+        call = cls().call(stage, files, tmp_path_factory.mktemp("out"))
         run(call)
         return call
 
