@@ -28,6 +28,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+EVALUATE = ["segmentation.evaluate", "--prediction", "mask.nii.gz", "--reference", "elsewhere.nii.gz"]
+
+
 def annotate(scan: str, *more: str) -> list[str]:
     return ["segmentation.annotate", "--image", scan, "--set", "threshold=0.5", *more, "--out-annotation", "out.nii.gz"]
 
@@ -38,14 +41,14 @@ CASES = {
     "damaged": (annotate("damaged.nii.gz"), "damaged.nii.gz", ""),
     "4D where 3D is meant": (annotate("series.nii.gz"), "series.nii.gz", "3"),
     "mask on another grid": (
-        ["segmentation.evaluate", "--prediction", "mask.nii.gz", "--reference", "elsewhere.nii.gz", "--out-metrics", "out.json"],
+        [*EVALUATE, "--out-metrics", "out.json"],
         "elsewhere.nii.gz",
         "disagree by up to 1.1 voxels",
     ),
     "unknown setting": (annotate("scan.nii.gz", "--set", "evry=3"), "'evry'", "nearest known one is 'every'"),
     "out of bounds": (annotate("scan.nii.gz", "--set", "every=0"), "'every'", "greater than or equal to 1"),
     "overwrites an input": (
-        ["segmentation.annotate", "--image", "scan.nii.gz", "--set", "threshold=0.5", "--out-annotation", "scan.nii.gz"],
+        [*annotate("scan.nii.gz")[:-1], "scan.nii.gz"],
         "scan.nii.gz",
         "overwrite",
     ),
