@@ -1,11 +1,12 @@
 """Random branching vessels: a trunk, one to three bifurcations, smooth curved centerlines, stenoses.
 
-Radii follow Murray's law at every bifurcation, r_parent^3 = r_1^3 + r_2^3 (Murray, PNAS 12, 1926), so that wall shear stays equal
-and the flow divides as the cubes of the radii. A stenosis is a cosine dip of the radius (Young & Tsai, J. Biomech. 6, 1973, fig. 1).
+Radii follow Murray's law at every bifurcation, r_parent^3 = r_1^3 + r_2^3 (Murray, PNAS 12, 1926), so that wall
+shear stays equal and the flow divides as the cubes of the radii. A stenosis is a cosine dip of the radius
+(Young & Tsai, J. Biomech. 6, 1973, fig. 1).
 
-The same sampler serves the vessel phantom and the grading cohort. A seed 2 n + side stands for one side of patient n: both sides
-share what belongs to the patient (calibre, disease, flow), the rest is drawn per side. Flow and blood are part of the sample, yet
-nothing of them shows in the geometry.
+The same sampler serves the vessel phantom and the grading cohort. A seed 2 n + side stands for one side of
+patient n: both sides share what belongs to the patient (calibre, disease, flow), the rest is drawn per side.
+Flow and blood are part of the sample, yet nothing of them shows in the geometry.
 
 Units: mm, m^3/s, Pa s. The box of every anatomy is `BOX_MM`; vessels enter at z = 0 and leave towards +z.
 """
@@ -24,9 +25,9 @@ DENSITY_KG_PER_M3 = 1060.0
 VISCOSITY_PA_S = 0.0035
 STEP_MM = 0.15
 """Distance of centerline points."""
-LEAST_THROAT_MM = 1.15
+LEAST_THROAT_MM = 1.25
 """No stenosis is narrower: the flow through it could not be resolved."""
-MOST_THROAT_REYNOLDS = 300.0
+MOST_THROAT_REYNOLDS = 220.0
 """Flow is drawn no stronger than this in any throat: jets beyond would not stay steady."""
 
 

@@ -33,13 +33,14 @@ def cohort(
 ) -> GradingCohort:
     """List anatomies, two a patient (left and right), with the grades that a reader gave to some of them.
 
-    The grade follows from the pressure drop of a 1D network under the patient's own flow and blood, which no image shows
-    (Poiseuille and Young & Tsai losses), read with an error. `phantoms.geometry` renders a row by its `anatomy_seed`. Calibration
-    and test rows are all graded; of the training rows only some of every grade, the others are unlabelled.
+    The grade follows from the pressure drop of a 1D network under the patient's own flow and blood, which no
+    image shows (Poiseuille and Young & Tsai losses), read with an error. `phantoms.geometry` renders a row by
+    its `anatomy_seed`. Calibration and test rows are all graded; of the training rows only some of every grade,
+    the others are unlabelled.
 
-    Columns: subject, patient, session (left, right), split (train, calibration, test), grade (0 to 4, or n/a), anatomy_seed;
-    and what is hidden from any honest grader: truth_grade (without reader), truth_reader_grade, truth_drop_pa, truth_reynolds,
-    truth_viscosity_pa_s.
+    Columns: subject, patient, session (left, right), split (train, calibration, test), grade (0 to 4, or n/a),
+    anatomy_seed; and what is hidden from any honest grader: truth_grade (without reader), truth_reader_grade,
+    truth_drop_pa, truth_reynolds, truth_viscosity_pa_s.
 
     Settings
     count: rows

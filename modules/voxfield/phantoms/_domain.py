@@ -1,20 +1,25 @@
 """From an anatomy to flow problems, and from the flow on fine voxels to the truth on coarse ones.
 
-Three nested grids cover one field of view: voxels of the scan (edge h), of the flow (h / 2), and those on which the flow is led to its
-Reynolds number (h). The ends are cut by planes between voxels of the scan, so that all grids share them. Fluxes of fine faces
-add up to fluxes of coarse faces, hence coarse voxels balance mass as exactly as fine ones.
+Three nested grids cover one field of view: voxels of the scan (edge h), of the flow (h / 2), and those on which
+the flow is led to its Reynolds number (h). The ends are cut by planes between voxels of the scan, so that all
+grids share them. Fluxes of fine faces add up to fluxes of coarse faces, hence coarse voxels balance mass as
+exactly as fine ones.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from voxfield.phantoms._anatomy import Anatomy
 from voxfield.phantoms._flow import PAD, Flow, Problem
 from voxfield.phantoms._lattice import Bool, Lattice, Opening, Real, build_lattice
 from voxfield.phantoms._lumen import End, beyond_ends, block_mean, cut_ends, grid_shape, level_on_grid, voxel_fractions
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 FINER = 2
 """Voxels of the flow along the edge of a voxel of the scan."""
@@ -80,7 +85,7 @@ def _problem(
     return Problem(lattice, float(radius), float(np.pi * radius**2), shares), level, ~np.any(beyond, axis=0)
 
 
-def _cropped(padded: Real) -> Real:
+def _cropped(padded: NDArray[Scalar]) -> NDArray[Scalar]:
     return padded[PAD:-PAD, PAD:-PAD, PAD:-PAD]
 
 

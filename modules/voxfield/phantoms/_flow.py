@@ -1,12 +1,13 @@
 """Steady laminar flow of an incompressible fluid through a lumen, in units of the lattice.
 
-Newton's method in velocity and pressure (`_momentum`, `_saddle`), led from creeping flow to the wanted Reynolds number. The way
-there is walked on voxels of twice the edge; the fine lattice starts from that flow. A step that does not reduce the imbalance is
-taken back and the increase of the Reynolds number halved. In the end the velocity is projected so that mass balances to
-round-off in every voxel.
+Newton's method in velocity and pressure (`_momentum`, `_saddle`), led from creeping flow to the wanted Reynolds
+number. The way there is walked on voxels of twice the edge; the fine lattice starts from that flow. A step that
+does not reduce the imbalance is taken back and the increase of the Reynolds number halved. In the end the
+velocity is projected so that mass balances to round-off in every voxel.
 
-The inflow has the profile of fully developed flow through the inlet plane; the outflows are prescribed, which leaves each outlet
-one uniform pressure to be found. Velocities in mean inlet velocities, pressures in density times its square, lengths in voxels.
+The inflow has the profile of fully developed flow through the inlet plane; the outflows are prescribed, which
+leaves each outlet one uniform pressure to be found. Velocities in mean inlet velocities, pressures in density
+times its square, lengths in voxels.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from scipy import sparse
 from scipy.ndimage import map_coordinates
 from scipy.sparse.linalg import spsolve
 
-from voxfield.phantoms._lattice import Lattice, Real
+from voxfield.phantoms._lattice import Bool, Int, Lattice, Real
 from voxfield.phantoms._momentum import Momentum
 from voxfield.phantoms._saddle import PressureSolver, solve_step
 
@@ -67,7 +68,7 @@ class Flow:
     iterations: int
 
 
-def solve_flow(fine: Problem, coarse: Problem, reynolds: float, *, tolerance: float = 1e-6) -> Flow:
+def solve_flow(fine: Problem, coarse: Problem, reynolds: float, *, tolerance: float = 1e-5) -> Flow:
     """Steady flow on the fine lattice. `coarse` is the same vessel on voxels of twice the edge."""
     led = _lead(Momentum(coarse.lattice, 1.0, damping=1 / 8), coarse, _rest(coarse), 20.0, reynolds, tolerance=1e-3)
     start = _project(fine, _refine(coarse, fine, led))
@@ -86,17 +87,21 @@ def inlet_profile(problem: Problem) -> Real:
     lattice = problem.lattice
     f, first = lattice.interfaces, lattice.n_free
     left, right = f.left - first, f.right - first
-    inside = lambda i: (i >= 0) & (i < lattice.n_known)  # noqa: E731
     # Only interfaces within the plane: the other side is the wall or another inlet face.
-    plane = (inside(left) | inside(right)) & (left >= 0) & (right >= 0)
+    plane = (_known(lattice, left) | _known(lattice, right)) & (left >= 0) & (right >= 0)
     left, right, g = left[plane], right[plane], f.conductance[plane]
-    both = inside(left) & inside(right)
-    rows = np.concatenate([left[inside(left)], right[inside(right)], left[both], right[both]])
-    cols = np.concatenate([left[inside(left)], right[inside(right)], right[both], left[both]])
-    values = np.concatenate([g[inside(left)], g[inside(right)], -g[both], -g[both]])
+    on_left, on_right = _known(lattice, left), _known(lattice, right)
+    both = on_left & on_right
+    rows = np.concatenate([left[on_left], right[on_right], left[both], right[both]])
+    cols = np.concatenate([left[on_left], right[on_right], right[both], left[both]])
+    values = np.concatenate([g[on_left], g[on_right], -g[both], -g[both]])
     matrix = sparse.csc_matrix((values, (rows, cols)), shape=(lattice.n_known, lattice.n_known))
     profile = np.asarray(spsolve(matrix, np.ones(lattice.n_known)))
-    return profile * (lattice.inlet_sign * problem.area / profile.sum())
+    return np.asarray(profile * (lattice.inlet_sign * problem.area / profile.sum()))
+
+
+def _known(lattice: Lattice, place: Int) -> Bool:
+    return np.asarray((place >= 0) & (place < lattice.n_known))
 
 
 def _lead(momentum: Momentum, problem: Problem, flow: Flow, first: float, goal: float, *, tolerance: float) -> Flow:
@@ -132,7 +137,7 @@ def _newton(momentum: Momentum, problem: Problem, flow: Flow, reynolds: float, t
             divergence,
             force,
             mass,
-            rtol=0.02,
+            rtol=0.04,
             max_iterations=70,
         )
         velocity = flow.velocity.copy()
@@ -195,7 +200,7 @@ def _refine(coarse: Problem, fine: Problem, flow: Flow) -> Flow:
     return Flow(velocity, pressure, flow.reynolds, np.inf, np.inf, flow.iterations)
 
 
-def _coarse_place(index: np.ndarray, axis: int | None) -> Real:  # type: ignore[type-arg]
+def _coarse_place(index: Int, axis: int | None) -> Real:
     """Fractional coarse index of fine voxels, or of fine faces of one axis; both grids are padded by `PAD`."""
     place = (index - PAD + 0.5) / 2 - 0.5 + PAD
     if axis is not None:

@@ -25,7 +25,8 @@ def geometry(
     image_bias: Annotated[float, Ge(0), Le(0.9)] = 0.3,
     ctx: Context = Context(),
 ) -> Geometry:
-    """Render one anatomy: the angiogram that phantoms.vessel would show, on coarser voxels, and the exact branch table.
+    """Render one anatomy: the angiogram that phantoms.vessel would show, on coarser voxels, and the exact
+    branch table.
 
     Settings
     anatomy_seed: which anatomy, as listed by phantoms.cohort

@@ -1,12 +1,13 @@
 """Staggered (MAC) lattice of a lumen that is given by a signed distance on voxels.
 
-Velocities live on voxel faces (Harlow & Welch, Phys. Fluids 8, 1965): a face is an unknown if its centre lies in the lumen. Every
-voxel with at least two such faces carries a pressure, so that the flow through all its faces can be balanced exactly. Where the
-neighbour of a face lies beyond the wall, the viscous flux uses the distance to the wall, theta h, instead of h; keeping the matrix
-symmetric as in Gibou et al., J. Comput. Phys. 176 (2002), eq. 12, this is second-order accurate although voxels are never cut.
+Velocities live on voxel faces (Harlow & Welch, Phys. Fluids 8, 1965): a face is an unknown if its centre lies
+in the lumen. Every voxel with at least two such faces carries a pressure, so that the flow through all its
+faces can be balanced exactly. Where the neighbour of a face lies beyond the wall, the viscous flux uses the
+distance to the wall, theta h, instead of h; keeping the matrix symmetric as in Gibou et al., J. Comput. Phys.
+176 (2002), eq. 12, this is second-order accurate although voxels are never cut.
 
-Openings are planes between voxels. Beyond an outlet sits one reservoir: a single pressure that touches all faces of the plane and
-whose balance prescribes the outflow. The faces of the inlet plane are known.
+Openings are planes between voxels. Beyond an outlet sits one reservoir: a single pressure that touches all
+faces of the plane and whose balance prescribes the outflow. The faces of the inlet plane are known.
 
 Units here: lengths in voxels. All arrays (nx, ny, nz); faces of axis a have one more entry along a.
 """
@@ -51,8 +52,8 @@ class Interfaces:
     left, right    (m,)  faces on the two sides, or `zero`
     far_left, _right  (m,)  the next faces on the same line
     carry_a, _b    (m,)  the two faces whose mean carries the mass across
-    share          (m,)  fraction of a full voxel face; doubled in the plane of an outlet, where the far side counts as zero and
-                         what leaves has the velocity of the near side
+    share          (m,)  fraction of a full voxel face; doubled in the plane of an outlet, where the far side counts
+                         as zero and what leaves has the velocity of the near side
     conductance    (m,)  viscous, in units of viscosity times voxel edge
     """
 
@@ -348,8 +349,16 @@ def _interfaces(
                 _take(conductance, d, at, at + 1)[plane] = 0.0
                 _take(share, d, at, at + 1)[plane] = 2.0
     keep = (on_left | on_right) & ~crossing
-    conductance = conductance * share
-    return Interfaces(*(x[keep] for x in (left, right, far_left, far_right, carry_a, carry_b, share, conductance)))
+    return Interfaces(
+        left[keep],
+        right[keep],
+        far_left[keep],
+        far_right[keep],
+        carry_a[keep],
+        carry_b[keep],
+        share[keep],
+        (conductance * share)[keep],
+    )
 
 
 def _wall_distance(inside: Real, outside: Real) -> Real:

@@ -1,11 +1,11 @@
 """The lumen of an anatomy as an implicit function, its voxels, ends and fractions.
 
-The level of a point is its distance to the nearest centerline point minus the radius there, the least over all branches, rounded in
-the crotch of a bifurcation by the polynomial smooth minimum of Quilez (2013): zero on circles of exactly the stated radius
-around every branch, negative inside.
+The level of a point is its distance to the nearest centerline point minus the radius there, the least over all
+branches, rounded in the crotch of a bifurcation by the polynomial smooth minimum of Quilez (2013): zero on
+circles of exactly the stated radius around every branch, negative inside.
 
-Coordinates: mm in the box of the anatomy; voxel (i, j, k) of spacing h covers [i h, (i + 1) h) and so on. Vessel ends are cut by
-planes between voxels, normal to z.
+Coordinates: mm in the box of the anatomy; voxel (i, j, k) of spacing h covers [i h, (i + 1) h) and so on.
+Vessel ends are cut by planes between voxels, normal to z.
 """
 
 from __future__ import annotations
@@ -31,7 +31,13 @@ CROTCH_MM = 0.4
 
 @dataclass(frozen=True)
 class End:
-    """An inlet or outlet: the branch, its cut as index of a plane between voxels, and the direction out of the vessel along z."""
+    """An inlet or outlet.
+
+    branch     whose end it is
+    plane      of the cut: it lies between the voxels plane - 1 and plane
+    outward    direction out of the vessel along z, 1 or -1
+    center_mm  (3,)  where the centerline meets the plane
+    """
 
     branch: int
     plane: int

@@ -1,10 +1,11 @@
 """Discrete momentum balance of steady incompressible flow on a staggered lattice.
 
-For the volume around every unknown face: what the carried momentum q u takes out, minus viscous stress, minus the pressure
-difference. Carried velocities are means of both sides, which conserves mass, momentum and kinetic energy (Harlow & Welch 1965; Morinishi et
-al., J. Comput. Phys. 143, 1998), plus |q|/16 times the third difference of the line, the dissipative half of Leonard's QUICK
-(1979): third order, it only damps waves of two voxels. At outlets momentum leaves but does not enter (directional do-nothing
-condition, Braack & Mucha 2014), which keeps flow with recirculation at an outlet stable.
+For the volume around every unknown face: what the carried momentum q u takes out, minus viscous stress, minus
+the pressure difference. Carried velocities are means of both sides, which conserves mass, momentum and kinetic
+energy (Harlow & Welch 1965; Morinishi et al., J. Comput. Phys. 143, 1998), plus |q|/16 times the third
+difference of the line, the dissipative half of Leonard's QUICK (1979): third order, it only damps waves of two
+voxels. At outlets momentum leaves but does not enter (directional do-nothing condition, Braack & Mucha 2014),
+which keeps flow with recirculation at an outlet stable.
 
 Units: voxel edge, mean inlet velocity, density; so viscosity is 1 / (Reynolds number of a voxel).
 """
@@ -74,16 +75,20 @@ class Momentum:
             + _scaled(np.where(shut, 0.0, slope), self._carry)
         )
         matrix = self._balance @ carried + self.viscosity * self._viscous
-        return matrix.tocsr()[:, : self.lattice.n_free]
+        return self._unknown(matrix)
 
     def upwind(self, velocity: Real) -> sparse.csr_matrix:
-        """Momentum matrix with frozen carriers and first-order upwinding where convection wins: an M-matrix for smoothing."""
+        """Momentum matrix with frozen carriers, upwinded where convection wins: an M-matrix for smoothing."""
         flux, _ = self._carrier(velocity)
         f = self.lattice.interfaces
         extra = np.maximum(0.5 * np.abs(flux) - self.viscosity * f.conductance, 0.0)
         extra[self._outlet] = 0.0
         matrix = self._balance @ (_scaled(flux, self._mean) + self._line([f.left, f.right], [extra, -extra]))
-        return (matrix + self.viscosity * self._viscous).tocsr()[:, : self.lattice.n_free]
+        return self._unknown(matrix + self.viscosity * self._viscous)
+
+    def _unknown(self, matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+        """The columns of the unknown faces."""
+        return sparse.csr_matrix(matrix[:, : self.lattice.n_free])
 
 
 def _scaled(weights: Real, matrix: sparse.csr_matrix) -> sparse.csr_matrix:

@@ -1,22 +1,23 @@
 """Pressure drop of a vessel tree by a one-dimensional network, and the severity grade that follows from it.
 
-Along every branch the viscous drop of Poiseuille flow, 8 mu Q / pi times the integral of ds / r^4, stenoses included; behind every
-throat the loss of the expanding jet,
+Along every branch the viscous drop of Poiseuille flow, 8 mu Q / pi times the integral of ds / r^4, stenoses
+included; behind every throat the loss of the expanding jet,
 
     K_t rho / 2 (A_0 / A_1 - 1)^2 U^2,   K_t = 1.52
 
-(Young & Tsai, J. Biomech. 6, 1973, eq. 3, whose viscous term the integral replaces). Losses at bifurcations and the change of kinetic energy are left out.
-The drop depends on flow and blood, which no image shows: of two equal vessels the one with more flow is graded higher.
+(Young & Tsai, J. Biomech. 6, 1973, eq. 3, whose viscous term the integral replaces). Losses at bifurcations and
+the change of kinetic energy are left out. The drop depends on flow and blood, which no image shows: of two
+equal vessels the one with more flow is graded higher.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from voxfield.phantoms._anatomy import Anatomy
+from voxfield.phantoms._anatomy import Anatomy, Real
 
 EXPANSION_LOSS = 1.52
-THRESHOLDS_PA = (14.0, 24.0, 42.0, 80.0)
+THRESHOLDS_PA = (13.0, 20.0, 32.0, 52.0)
 """Drops at which grades 1, 2, 3 and 4 begin."""
 
 
@@ -42,7 +43,7 @@ def outlet_drops_pa(anatomy: Anatomy) -> dict[int, float]:
     return {leaf: at_end[leaf] for leaf in anatomy.leaves}
 
 
-def _branch_drop(arc: np.ndarray, radii: np.ndarray, flow: float, viscosity: float) -> float:  # type: ignore[type-arg]
+def _branch_drop(arc: Real, radii: Real, flow: float, viscosity: float) -> float:
     return float(8 * viscosity * flow / np.pi * np.trapezoid(radii**-4, arc))
 
 

@@ -40,7 +40,7 @@ def render_angiogram(fraction: Real, how: Angiography, rng: np.random.Generator)
 
 
 def _smooth_noise(shape: tuple[int, ...], rng: np.random.Generator, length: float) -> Real:
-    """Smooth random field of unit standard deviation, correlated over `length` voxels; drawn coarse, then interpolated."""
+    """Smooth random field of unit sd, correlated over `length` voxels; drawn coarse, then interpolated."""
     step = max(1.0, length / 2)
     small = rng.standard_normal([int(np.ceil(n / step)) + 3 for n in shape])
     small = ndimage.gaussian_filter(small, 1.0, mode="nearest")
@@ -64,10 +64,10 @@ def measure_velocity(
     snr         signal of a voxel full of blood over the standard deviation of one channel
     background  signal of a voxel without blood, relative to one full of it
 
-    One reference and three encoded images, each with complex Gaussian noise; a component is venc / pi times the phase
-    difference to the reference (Pelc et al., JMRI 1, 1991). At good signal this gives sd = sqrt(2) / pi venc / SNR for every component
-    and a correlation of 1/2 between components, since they share the reference; where there is no signal phases are uniform;
-    speeds above venc wrap.
+    One reference and three encoded images, each with complex Gaussian noise; a component is venc / pi times the
+    phase difference to the reference (Pelc et al., JMRI 1, 1991). At good signal this gives sd = sqrt(2) / pi
+    venc / SNR for every component and a correlation of 1/2 between components, since they share the reference;
+    where there is no signal phases are uniform; speeds above venc wrap.
     """
     signal = np.maximum(fraction, background)[..., None]
     phase = np.concatenate([np.zeros((*fraction.shape, 1)), np.pi / venc * velocity], axis=-1)

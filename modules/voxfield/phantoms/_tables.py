@@ -57,7 +57,7 @@ def _distal(branch: Branch, keep: NDArray[np.bool_]) -> float:
 def centerline_nodes(
     anatomy: Anatomy, kept: list[NDArray[np.bool_]], affine_of_box: Real, every: int = 2
 ) -> tuple[Real, Real, NDArray[np.int64]]:
-    """Points (n, 3) mm in the world, radii (n,) and parents (n,) of the tree; daughters begin at the mother's last node."""
+    """Points (n, 3) in world mm, radii (n,) and parents (n,); daughters begin at the mother's last node."""
     points: list[Real] = []
     radii: list[Real] = []
     parents: list[NDArray[np.int64]] = []

@@ -58,12 +58,13 @@ def vessel(
 ) -> Vessel:
     """Make a branching vessel with steady laminar flow, and scan it.
 
-    The vessel is a tree of one to three bifurcations with curved centerlines, radii by Murray's law and up to three stenoses,
-    in a box of 33.6 x 33.6 x 50.4 mm. Its flow solves the steady Navier-Stokes equations without slip at the wall, on voxels of half
-    the edge; sums of the fine face fluxes are `flux_true`, which balances in every voxel to round-off. `velocity_true` is the mean
-    over each voxel, `velocity` what four-point phase contrast measures of it, `pressure_true` is relative to the inlet plane and 0
-    outside. All share one grid. Outflows follow Murray's law, each outlet has one pressure. `openings`: 1 wall, 2 inlet, 3 and
-    up outlets, in the order of `truth`.
+    The vessel is a tree of one to three bifurcations with curved centerlines, radii by Murray's law and up to
+    three stenoses, in a box of 33.6 x 33.6 x 50.4 mm. Its flow solves the steady Navier-Stokes equations
+    without slip at the wall, on voxels of half the edge; sums of the fine face fluxes are `flux_true`, which
+    balances in every voxel to round-off. `velocity_true` is the mean over each voxel, `velocity` what
+    four-point phase contrast measures of it, `pressure_true` is relative to the inlet plane and 0 outside. All
+    share one grid. Outflows follow Murray's law, each outlet has one pressure. `openings`: 1 wall, 2 inlet, 3
+    and up outlets, in the order of `truth`.
 
     Settings
     anatomy_seed: which anatomy, as in phantoms.geometry; drawn from the seed of the run if not given
