@@ -67,3 +67,21 @@ def test_without_weights_the_wall_spoils_the_drop_at_any_resolution() -> None:
     for across in (5, 10):
         assert LooseTube(across, 0.0, averaged=True).drop_error(weighted=False) < -0.08
         assert LooseTube(across, 0.7, averaged=False).drop_error(weighted=False) < -0.5
+
+
+def test_a_blind_branch_has_the_pressure_of_its_mouth() -> None:
+    """Where nothing flows the weights are tiny, but the pressure must be found there all the same."""
+    loose = LooseTube(8, 0.0, averaged=False)
+    step = loose.tube.spacing[0]
+    away, _ = loose.away(loose.tube.points)
+    side = loose.tube.points - loose.middle
+    branch = (np.hypot(side[..., 0], side[..., 1]) < 2.5e-3) & (side[..., 2] > 0)
+    mask = loose.mask | (branch & (away < RADIUS + 6 * step))
+    speed = np.linalg.norm(loose.velocity, axis=-1)
+    lumen = Lumen(mask, loose.marks, loose.tube.spacing, 2, speed)
+    found = relative_pressure(lumen, loose.velocity[lumen.domain.mask][None, None], BLOOD)
+    end = mask & (away > RADIUS + 4 * step)
+    assert end.sum() > 20
+    inside = lumen.domain.dense(found.values[:, 0])[end]
+    assert -inside.mean() / loose.tube.drop == pytest.approx(0.5, abs=0.1)  # the mouth is halfway down the tube
+    assert inside.std() < 0.05 * loose.tube.drop

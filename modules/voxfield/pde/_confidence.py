@@ -34,7 +34,7 @@ SLOW = 0.4
 POWER = 4
 TOUCHING = 0.01
 WINDOW = 5  # voxels across the neighbourhood that a speed is compared with
-FLOOR = 1e-6  # smallest weight over the largest, so that every voxel keeps a pressure
+FLOOR = 1e-3  # smallest weight over the largest, so that every voxel keeps a pressure
 
 
 def fit_trust(domain: VoxelDomain, speed: Floats, wall: Ints) -> Floats:

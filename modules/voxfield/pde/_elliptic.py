@@ -36,7 +36,7 @@ class Solution(NamedTuple):
     """What a solve gives.
 
     values      (n, k)  one column a right side
-    residual    (k,)    |f - A x| / |f|, computed anew at the end
+    residual    (k,)    |f - A x| / |f|, computed anew at the end, every row over the root of its diagonal entry
     iterations          of the slowest column
     """
 
@@ -83,10 +83,10 @@ class EllipticSolver:
         if not len(self.cells):
             return Solution(np.zeros_like(rhs, dtype=float), np.zeros(rhs.shape[1]), 0)
         rhs = self._compatible(rhs)
-        norms = np.linalg.norm(rhs, axis=0)
+        norms = self._norms(rhs)
         values, iterations = self._iterate(rhs, self.rtol * norms)
         values -= self.kernel @ (self.kernel.T @ values)
-        residual = np.linalg.norm(rhs - self.matrix @ values, axis=0) / np.where(norms > 0, norms, 1.0)
+        residual = self._norms(rhs - self.matrix @ values) / np.where(norms > 0, norms, 1.0)
         return Solution(values, residual, iterations)
 
     def _compatible(self, rhs: Floats) -> Floats:
@@ -107,7 +107,7 @@ class EllipticSolver:
         p = z.copy()
         rz = _dots(r, z)
         for iteration in range(self.max_iterations):
-            going = np.linalg.norm(r, axis=0) > aims
+            going = self._norms(r) > aims
             if not going.any():
                 return x, iteration
             q = self.matrix @ p
@@ -119,13 +119,21 @@ class EllipticSolver:
             p = z + _ratio(rz, old) * p
         return x, self.max_iterations
 
+    def _norms(self, columns: Floats) -> Floats:
+        """Norms (k,) in which a row of small coefficients counts like any other."""
+        return np.asarray(np.sqrt(np.einsum("nk,nk,n->k", columns, columns, self._inverse_diagonal)))
+
+    @cached_property
+    def _inverse_diagonal(self) -> Floats:
+        diagonal = self.matrix.diagonal()
+        return np.asarray(1 / np.where(diagonal > 0, diagonal, 1.0))
+
     @cached_property
     def precondition(self) -> Callable[[Floats], Floats]:
         """Approximate inverse of A, applied to columns (n, k)."""
         if len(self.cells) > AMG_SIZE:
             return self._amg()
-        diagonal = self.matrix.diagonal()
-        inverse = (1 / np.where(diagonal > 0, diagonal, 1.0))[:, None]
+        inverse = self._inverse_diagonal[:, None]
         blocks = self._blocks()
         restrict = sparse.csr_array(blocks.T)
         coarse = self._coarse_inverse(blocks)

@@ -40,6 +40,8 @@ def wall_distance(lumen: Mask, marks: NDArray[np.integer]) -> Floats:
 def voxels_across(lumen: Mask, marks: NDArray[np.integer], start: Mask, ends: dict[int, Mask]) -> dict[int, int]:
     """Whole voxels that fit across the throat between `start` and each end; 0 where they are not connected.
 
+    That is the width of the inscribed ball; a round vessel counts about one voxel less than its diameter.
+
     start  (x, y, z)           lumen voxels at the reference opening
     ends   label -> (x, y, z)  lumen voxels at the other openings
     """
