@@ -11,10 +11,12 @@ import numpy as np
 from voxfield.fields._evidence import Bounds, Evidence, Model, Score, fit
 from voxfield.fields._walls import Condition
 
-EVALUATIONS = 45
+EVALUATIONS = 32
 """Models tried in a first search; later ones start near the optimum and try half."""
-WALL_RATIOS = (0.1, 1.0, 10.0)
+WALL_RATIOS = (3.0, 10.0, 30.0)
 """Variances with which a wall condition is observed, over that of the noise."""
+FOUR_POINT = 0.5
+"""Correlation of the noise of two components in four-point encoding."""
 CONDITIONS: tuple[Condition, ...] = ("no-penetration", "no-slip")
 
 
@@ -93,14 +95,12 @@ def _best_free(
     evidence: Evidence, wishes: Wishes, start: Model, bounds: Bounds, rivals: list[dict[str, Any]]
 ) -> Model:
     best = _fitted(evidence, start, bounds, EVALUATIONS, rivals)
+    if wishes.correlation is None:
+        best = _better(evidence, [best, replace(best, correlation=FOUR_POINT)])
     if wishes.smoothness is None:
         others = [replace(best, smoothness=nu, length_mm=_same_bend(best, nu)) for nu in (1.5, 4.5)]
         tried = [_fitted(evidence, other, bounds, EVALUATIONS // 2, rivals) for other in others]
         best = _better(evidence, [best, *tried])
-    if wishes.correlation is None:
-        best = _better(evidence, [best, replace(best, correlation=0.5)])
-        if best.correlation:
-            best = _fitted(evidence, best, bounds, EVALUATIONS // 2, rivals)
     return best
 
 
@@ -112,13 +112,18 @@ def _best_bound(
     bounds: Bounds,
     rivals: list[dict[str, Any]],
 ) -> Model:
-    """The best model with a wall; only the condition that starts best is fitted anew."""
-    first = [replace(free, condition=c, wall_ratio=r) for c in conditions for r in WALL_RATIOS]
+    """The best model with a wall; only the condition and level that start best are fitted anew."""
+    middle = WALL_RATIOS[len(WALL_RATIOS) // 2]
+    first = [replace(free, condition=c, wall_ratio=middle, level=level) for c in conditions for level in levels]
     for condition in conditions:
         rivals.append(_row(evidence, _better(evidence, [m for m in first if m.condition == condition])))
     best = _fitted(evidence, _better(evidence, first), bounds, EVALUATIONS // 2, rivals)
-    best = _better(evidence, [best, *(replace(best, wall_ratio=r) for r in WALL_RATIOS if r != best.wall_ratio)])
-    return _better(evidence, [best, *(replace(best, level=level) for level in levels if level != best.level)])
+    other = [c for c in conditions if c != best.condition]
+    best = _better(evidence, [best, *(replace(best, condition=c) for c in other)])
+    best = _better(evidence, [best, *(replace(best, wall_ratio=r) for r in WALL_RATIOS if r != middle)])
+    best = _better(evidence, [best, *(replace(best, level=level) for level in levels if level != best.level)])
+    rivals.append(_row(evidence, best))
+    return best
 
 
 def _fitted(

@@ -30,7 +30,7 @@ from voxfield.fields._walls import Condition, WallPoints, wall_noise
 
 EXACT_LIMIT = 400
 """Voxels up to which the evidence is exact."""
-BLOCK = 240
+BLOCK = 200
 """Most voxels of a block, above that limit."""
 LEAST_FRACTION = 0.05
 """Fraction of a voxel below which its noise grows no more."""
@@ -104,7 +104,7 @@ class Evidence:
     measured: Measured
     walls: dict[float, WallPoints]
     noise_sd: float | None = None
-    scored: int = 16
+    scored: int = 14
 
     def __call__(self, model: Model) -> Score:
         """Score a model; the evidence is -inf where rounding spoils it."""
@@ -241,7 +241,8 @@ def fit(evidence: Callable[[Model], Score], start: Model, bounds: Bounds, *, eva
     """Move length, noise ratio and partial-volume exponent to where the evidence is largest (Nelder and Mead 1965)."""
 
     def model(place: Real) -> Model:
-        return replace(start, length_mm=float(np.exp(place[0])), noise_ratio=float(np.exp(place[1])), partial=float(place[2]))
+        length, noise = np.exp(place[:2])
+        return replace(start, length_mm=float(length), noise_ratio=float(noise), partial=float(place[2]))
 
     def loss(place: Real) -> float:
         value = evidence(model(place)).log_evidence

@@ -172,12 +172,12 @@ class Posterior:
         self._noise_root = np.linalg.cholesky(self.map.covariance.noise)
         self._known = Directions()
 
-    def mean(self, values: Real, tolerance: float = 1e-8) -> tuple[Real, Solution]:
+    def mean(self, values: Real, tolerance: float = 1e-7) -> tuple[Real, Solution]:
         """Face velocities of the posterior mean, (3, *fine), for data (n, 3)."""
         solution = self.solve(self._padded(values), tolerance, remember=True)
         return self.prior.smooth(self.map.spread(solution.weights)), solution
 
-    def draw(self, values: Real, rng: np.random.Generator, tolerance: float = 1e-3) -> tuple[Real, Solution]:
+    def draw(self, values: Real, rng: np.random.Generator, tolerance: float = 2e-3) -> tuple[Real, Solution]:
         """Face velocities of one draw, (3, *fine), for data (n, 3)."""
         scale = np.sqrt(self.variance)
         field = self.prior.draw(rng)

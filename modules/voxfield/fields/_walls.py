@@ -2,7 +2,8 @@
 
 The wall is the level set `probability = level`, met on the links between a cell inside and its neighbour outside: with
 p linear along the link, at the fraction (p_inside - level) / (p_inside - p_outside). Caps of openings are no wall.
-Points are thinned to one per measured voxel: what a wall says reaches farther than that.
+Points are thinned to one per block of THINNING measured voxels a side: what a wall says reaches farther than that, and
+more points only slow the solver down (same error on phantoms, half the iterations).
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from voxfield.fields._prior import Int, Real
 Condition = Literal["none", "no-penetration", "no-slip"]
 
 WALL = 1
-FREE = 1e3
+THINNING = 2
+FREE = 30.0
 """Variance of a component that a condition leaves free, in units of the prior's."""
 
 
@@ -62,7 +64,7 @@ def wall_points(
     high, low = probability[tuple(inside.T)], probability[tuple(outside.T)]
     crosses = (high > level) & (low < level)
     share = np.where(crosses, (high - level) / np.where(crosses, high - low, 1.0), 0.5)
-    block = np.unique((inside // refine) @ _strides(probability.shape), return_index=True)[1]
+    block = np.unique((inside // (THINNING * refine)) @ _strides(probability.shape), return_index=True)[1]
     inside, outside, share = inside[block], outside[block], np.clip(share[block], 0.02, 0.98)
     return WallPoints(inside, outside, share, _normals(probability, inside, outside, spacing))
 
