@@ -36,7 +36,7 @@ def run_pipeline(
     settings = merged_config(home, config, assignments)
     run = (directory or Path("runs") / (config.stem if config else home.name)).resolve()
     run.mkdir(parents=True, exist_ok=True)
-    _refuse_second_run(run)
+    _wait_for_orphans(run)
     place = run / "config.yaml"
     place.write_text(dump_yaml(settings))
     if not (run / RUN_MARKER).is_file():
@@ -148,15 +148,30 @@ def _until_settled(command: Sequence[str], run: Path) -> int:
     return 0
 
 
-def _refuse_second_run(run: Path) -> None:
-    """Raise MachineError while a process still works in the folder: a live run, or the orphans of a killed one."""
+def _wait_for_orphans(run: Path) -> None:
+    """Raise MachineError while another run works in the folder; wait for the last jobs of one that was killed."""
+    told: set[int] = set()
+    while busy := _busy(run):
+        for pid, is_run in busy.items():
+            if is_run:
+                raise MachineError(f"process {pid} is a run in this folder; wait for it or stop it", file=run)
+            if pid not in told:
+                sys.stderr.write(f"waiting for process {pid}, a job that an earlier run left behind\n")
+                told.add(pid)
+        time.sleep(0.5)
+
+
+def _busy(run: Path) -> dict[int, bool]:
+    """Live processes that work in the run folder, and whether they are a run (else they are one of its jobs)."""
     import psutil
 
     mine = {os.getpid(), *(p.pid for p in psutil.Process().parents())}
-    for process in psutil.process_iter(["pid", "name"]):
+    found: dict[int, bool] = {}
+    for process in psutil.process_iter():
         try:
-            busy = process.pid not in mine and process.cwd() == str(run) and "python" in process.name()
+            here = process.pid not in mine and process.cwd() == str(run)
+            if here and process.status() != psutil.STATUS_ZOMBIE and "python" in process.name():
+                found[process.pid] = "snakemake" in process.cmdline()
         except (psutil.Error, OSError):
             continue
-        if busy:
-            raise MachineError(f"process {process.pid} still works in this run folder; wait or stop it", file=run)
+    return found
