@@ -41,7 +41,7 @@ def test_bent_tubes(spacing: np.ndarray, voxels: float) -> None:
     length_error, radius_error, offset = [], [], []
     for _ in range(4):
         radius = voxels * spacing.max()
-        tube = bent_tube(radius, 18 * radius, rng)
+        tube = bent_tube(radius, 20 * radius, rng)
         lumen = draw([tube], spacing)
         result = traced(lumen)
         assert len(result.branches) == 1

@@ -46,7 +46,7 @@ def centerline(
     *,
     root_mm: tuple[float, float, float] | None = None,
     spur_ratio: Annotated[float, Ge(0)] = 1.0,
-    smoothing: Annotated[float, Gt(0), Le(5)] = 1.0,
+    smoothing: Annotated[float, Gt(0), Le(5)] = 0.6,
     cap_voxels: Annotated[float, Ge(1), Le(20)] = 3.0,
     min_opening_radius_mm: Annotated[float, Ge(0)] = 0.0,
     ctx: Context = Context(),

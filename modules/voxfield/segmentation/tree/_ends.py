@@ -71,8 +71,13 @@ def extend(
     return _rebuilt(lines, inner, nodes.above), ends
 
 
-def end_radii(chains: list[tuple[Floats, Floats]], solid: NDArray[np.float32], spacing: Floats) -> Floats:
-    """Radius (n,) of each end, mm: the median section over its walk but the last half radius.
+def calibres(chains: list[tuple[Floats, Floats]], solid: NDArray[np.float32], spacing: Floats) -> Floats:
+    """How wide each end is as a vessel, (n,) mm: the median section radius over its walk but the last half
+       radius.
+
+    A stub on a wide vessel is not wide: the figure is at most one and a half times the inner radius (and half
+       a
+    voxel), and a fifth of the branch's length.
 
     chains  for each end, points (k, 3) mm up to it and their inner radii
     """
@@ -80,12 +85,14 @@ def end_radii(chains: list[tuple[Floats, Floats]], solid: NDArray[np.float32], s
     walks, _ = _walk(starts, solid, spacing)
     found = np.zeros(len(starts))
     for k, (start, walk) in enumerate(zip(starts, walks, strict=True)):
-        points = np.concatenate([start.line[-3:], walk])
-        whole = np.linalg.norm(points - points[-1], axis=1) >= start.inner[-1] / 2
-        points = points[whole] if whole.any() else points[:1]
+        behind = np.linalg.norm(start.line - start.line[-1], axis=1)
+        points = np.concatenate([start.line[behind <= 2 * np.median(start.inner)], walk])
         headings = np.repeat(start.heading[None], len(points), axis=0)
         reach = np.full(len(points), 2.5 * start.inner[-1] + 3 * spacing.max())
-        found[k] = np.median(cross_sections(solid, spacing, points, headings, reach, rays=16).radius)
+        radius = float(np.quantile(cross_sections(solid, spacing, points, headings, reach, rays=16).radius, 0.75))
+        length = distance_along(np.concatenate([start.line, walk]))[-1]
+        widest = 1.5 * float(np.median(start.inner)) + spacing.max() / 2
+        found[k] = min(radius, widest, length / 5)
     return found
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxfield.segmentation.metrics._topology import Mask
-from voxfield.segmentation.tree._ends import End, end_radii, extend
+from voxfield.segmentation.tree._ends import End, calibres, extend
 from voxfield.segmentation.tree._graph import (
     Graph,
     Path,
@@ -92,8 +92,8 @@ def _root(
     for tree in trees:
         leaves = leaves_of(graph, tree)
         free = [leaf for leaf in leaves if leaf not in graph.broken] or leaves
-        radius = end_radii([end_chain(graph, leaf) for leaf in free], solid, spacing)
-        roots.append(free[int(np.argmax(radius))])
+        width = calibres([end_chain(graph, leaf) for leaf in free], solid, spacing)
+        roots.append(free[int(np.argmax(width))])
     if root_mm is not None and trees:
         nearest = [(float(np.linalg.norm(graph.points[n] - root_mm)), k, n)
                    for k, tree in enumerate(trees) for n in leaves_of(graph, tree)]  # fmt: skip
