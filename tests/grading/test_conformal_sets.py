@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from voxfield.grading import conformal
-from voxfield.grading.metrics.card import median_grade
+from voxfield.grading.metrics.scores import median_grade
 
 MASSES = arrays(np.float64, (6, 5), elements=st.floats(0, 1)).map(
     lambda a: (a + 1e-9) / (a + 1e-9).sum(1, keepdims=True)

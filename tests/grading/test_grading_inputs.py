@@ -68,11 +68,17 @@ def test_time_series_are_refused() -> None:
         read_scan(Image(np.zeros((4, 4, 4, 2), np.float32), np.eye(4)), InputGrid((4, 4, 4), (1.0, 1.0, 1.0)))
 
 
-def test_scaler_flags_what_is_missing() -> None:
-    scaler = Scaler.fit(["a", "b"], np.array([[1.0, 5.0], [3.0, np.nan], [np.nan, 5.0]]))
-    assert scaler.mean == (2.0, 5.0)
-    np.testing.assert_allclose(scaler.apply(np.array([[3.0, np.nan]])), [[1.0, 0.0, 0.0, 1.0]])
-    assert np.isfinite(Scaler.fit(["x"], np.array([[np.nan]])).apply(np.array([[4.0]]))).all()
+def test_scaler_flags_what_may_be_missing_and_drops_what_always_is() -> None:
+    nan = np.nan
+    scaler = Scaler.fit(
+        ["a", "b", "c", "d"], np.array([[1.0, 5.0, nan, 0.0], [3.0, nan, nan, 2.0], [2.0, 5.0, nan, 1.0]])
+    )
+    assert scaler.columns == ("a", "b", "d")
+    assert scaler.flagged == ("b",)
+    assert scaler.mean == (2.0, 5.0, 1.0)
+    half = np.sqrt(1.5)
+    np.testing.assert_allclose(scaler.apply(np.array([[3.0, nan, 0.0]])), [[half, 0, -half, 1]], rtol=1e-6)
+    np.testing.assert_allclose(scaler.apply(np.array([[1e9, 5.0, nan]])), [[5, 0, 0, 0]])
 
 
 def test_feature_tables_are_matched_by_subject_or_by_place() -> None:
@@ -111,7 +117,7 @@ def test_rotation_turns_millimetres_not_shares() -> None:
 
 def test_feature_views_keep_flags() -> None:
     table = torch.cat([torch.ones(50, 3), torch.ones(50, 3)], dim=1)
-    seen = augment.view_features(table, augment.Strength(jitter=0.1, drop=0.5), torch.Generator().manual_seed(0))
+    seen = augment.view_features(table, 3, augment.Strength(jitter=0.1, drop=0.5), torch.Generator().manual_seed(0))
     assert torch.equal(seen[:, 3:], table[:, 3:])
     assert 0.3 < (seen[:, :3] == 0).float().mean() < 0.7
 

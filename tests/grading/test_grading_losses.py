@@ -11,7 +11,7 @@ from voxfield.grading.algorithms.fixmatch_ordinal import sharpen, window_mass
 from voxfield.grading.calibration import apply_temperature, fit_temperature
 from voxfield.grading.losses.ordinal import cross_entropy, one_hot, ranked_probability
 from voxfield.grading.metrics import scores
-from voxfield.grading.metrics.card import median_grade
+from voxfield.grading.metrics.scores import median_grade
 from voxfield.grading.networks.heads import OrderedHead, SoftmaxHead
 
 MASSES = arrays(np.float64, (3, 4), elements=st.floats(0.001, 1)).map(lambda a: a / a.sum(1, keepdims=True))

@@ -8,7 +8,8 @@ from sklearn import metrics as peer
 
 from voxfield.grading.metrics import scores
 from voxfield.grading.metrics.bootstrap import interval, patient_weights
-from voxfield.grading.metrics.card import median_grade, report_card, set_card
+from voxfield.grading.metrics.card import report_card, set_card
+from voxfield.grading.metrics.scores import median_grade
 
 GRADES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=2, max_size=40)
 

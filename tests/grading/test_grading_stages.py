@@ -89,8 +89,13 @@ def test_features_by_hand() -> None:
     assert row["radius_mean_mm"] == pytest.approx((20 + 8 + 4) / 22)
     assert row["stenosis_sum"] == pytest.approx(0.7)
     assert row["narrowing_max"] == 0.5
-    assert row["path_loss_log10"] == pytest.approx(np.log10(10 / 16 + 8))
-    assert row["throat_loss_log10"] == pytest.approx(np.log10((4 - 1) ** 2), abs=1e-6)
+    # the daughters share the flow alike; the root adds its own small throat
+    viscous, throat = 10 / 16 + 0.5 * 8, (1 / 1.8**2 - 1 / 4) ** 2 + 0.25 * (4 - 1) ** 2
+    assert row["viscous_loss_log10"] == pytest.approx(np.log10(viscous))
+    assert row["throat_loss_log10"] == pytest.approx(np.log10(throat), abs=1e-5)
+    flow = np.pi * 100 * 0.0035 * 2e-3 / (2 * 1060)
+    drop = 8 * 0.0035 * flow / np.pi * viscous * 1e9 + 1.52 * 530 * (flow / np.pi) ** 2 * throat * 1e12
+    assert row["nominal_drop_log10"] == pytest.approx(np.log10(drop), abs=1e-5)
     assert row["pressure_range_pa"] is None
     assert ctx.findings.codes() == ["bridges"]
 
@@ -108,7 +113,7 @@ def test_features_of_next_to_nothing() -> None:
 def test_a_loop_of_parents_ends() -> None:
     ones = {name: [1.0, 1.0] for name in NEEDED}
     loop = Table({**ones, "branch": [0, 1], "parent": [1, 0], "bridge": [0, 0]})
-    assert features(loop).features.column("path_loss_log10") == [None]
+    assert features(loop).features.column("viscous_loss_log10") == [None]
 
 
 def test_prediction_says_what_it_claims(model: Model) -> None:
@@ -121,6 +126,8 @@ def test_prediction_says_what_it_claims(model: Model) -> None:
     assert "marginal coverage under exchangeable patients" in values["claim"]
     assert values["coverage"] == 0.9
     assert not len(ctx.findings)
+    predict(images[0], model, Table({"radius_mm": [None], "empty": [None]}), ctx=ctx)
+    assert "feature-missing" in ctx.findings.codes()
 
 
 def test_no_set_without_enough_calibration_patients(model: Model) -> None:
@@ -214,8 +221,8 @@ def test_mistakes_are_told(model: Model) -> None:
         train(cohort, images, **{**QUICK, "channels": (6,)})
     with pytest.raises(InputError, match="trained with features and none were given"):
         predict(images[0], model)
-    with pytest.raises(InputError, match="has no column empty"):
-        predict(images[0], model, Table({"radius_mm": [1.0]}))
+    with pytest.raises(InputError, match="has no column radius_mm"):
+        predict(images[0], model, Table({"empty": [1.0]}))
     foreign = Model(model.weights, model.config, family="segmentation", architecture="unet", licence="none")
     with pytest.raises(InputError, match="family 'segmentation'"):
         predict(images[0], foreign)

@@ -24,7 +24,7 @@ def data(count: int = 30) -> TrainingSet:
     grades = torch.arange(count) % 3
     images = torch.rand(count, 1, 8, 8, generator=generator) + grades[:, None, None, None]
     grades = torch.where(torch.arange(count) < count // 2, grades, -1)
-    return TrainingSet(images, torch.zeros(count, 2), grades, 3)
+    return TrainingSet(images, torch.zeros(count, 2), grades, 3, values=2)
 
 
 def plan(steps: int = 12, rate: float = 1e-2) -> Plan:

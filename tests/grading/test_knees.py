@@ -44,7 +44,13 @@ def test_few_labels_beat_logistic_regression_on_real_knees(shared: Path) -> None
         Image(data["images"][i, 12:52].T[:, ::-1, None], np.diag([SIDES[str(data["side"][i])], 1, 1, 1]))
         for i in rows
     ]
-    settings: dict[str, Any] = {"algorithm": "supervised", "cells": 64, "channels": (16, 32, 64), "steps": 400, "batch": 16}
+    settings: dict[str, Any] = {
+        "algorithm": "supervised",
+        "cells": 64,
+        "channels": (16, 32, 64),
+        "steps": 400,
+        "batch": 16,
+    }
     made = train(
         cohort, images, labels_per_grade=50, learning_rate=2e-3, scaling=0.1, **settings, ctx=Context(device="cpu")
     )

@@ -49,7 +49,7 @@ def predict(
     device = ctx.torch_device()
     grader = Grader.from_model(model, device)
     volume, summary = read_scan(image, grader.grid)
-    values = _features(grader, features, model)
+    values = _features(grader, features, model, ctx)
     raw, embedding = grader.look(grader.rows(volume[None], values, [-1]), device)
     strange = _unlike(grader, summary, embedding[0], image, ctx)
     stated = grader.coverage if coverage is None else coverage
@@ -58,7 +58,7 @@ def predict(
     return Prediction(Metrics({**values_out, "model": _origin(model, grader)}))
 
 
-def _features(grader: "Grader", features: Table | None, model: Model) -> "NDArray[np.float64] | None":
+def _features(grader: "Grader", features: Table | None, model: Model, ctx: Context) -> "NDArray[np.float64] | None":
     import numpy as np
 
     from voxfield.grading.scans import single_row, values_of
@@ -72,7 +72,16 @@ def _features(grader: "Grader", features: Table | None, model: Model) -> "NDArra
     absent = [name for name in grader.scaler.columns if name not in row]
     if absent:
         raise InputError(f"has no column {', '.join(absent)}, which the model was trained with", file=features.file)
-    return np.array([values_of(row, grader.scaler.columns)])
+    values = np.array([values_of(row, grader.scaler.columns)])
+    missing = [
+        name
+        for name, value in zip(grader.scaler.columns, values[0], strict=True)
+        if np.isnan(value) and name not in grader.scaler.flagged
+    ]
+    if missing:
+        message = f"{', '.join(missing)} n/a, never so in training: the training's mean stands in"
+        ctx.finding("feature-missing", "warning", message, file=features.file, value=missing)
+    return values
 
 
 def _unlike(
@@ -103,7 +112,7 @@ def _unlike(
 def _distribution(probabilities: "NDArray[np.float64]") -> dict[str, Any]:
     import numpy as np
 
-    from voxfield.grading.metrics.card import median_grade
+    from voxfield.grading.metrics.scores import median_grade
 
     p = probabilities[0]
     return {

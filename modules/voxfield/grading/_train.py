@@ -30,7 +30,7 @@ def train(
     inputs: Literal["auto", "image", "features", "both"] = "auto",
     cells: Annotated[int, Ge(4), Le(512)] = 24,
     channels: tuple[int, ...] = (8, 16, 32),
-    hidden: Annotated[int, Ge(1), Le(1024)] = 32,
+    hidden: Annotated[int, Ge(0), Le(1024)] = 16,
     head: str = "ordered",
     steps: Annotated[int, Ge(1)] = 400,
     batch: Annotated[int, Ge(1), Le(1024)] = 16,
@@ -39,7 +39,7 @@ def train(
     average: Annotated[float, Ge(0), Lt(1)] = 0.99,
     mirror: tuple[Literal["x", "y", "z"], ...] = (),
     scaling: Annotated[float, Ge(0), Lt(1)] = 0.05,
-    feature_noise: Annotated[float, Ge(0)] = 0.1,
+    feature_noise: Annotated[float, Ge(0)] = 0.5,
     feature_drop: Annotated[float, Ge(0), Lt(1)] = 0.1,
     grades: Annotated[int, Ge(2), Le(100)] | None = None,
     labels_per_grade: Annotated[int, Ge(1)] | None = None,
@@ -75,7 +75,7 @@ def train(
     inputs: what the network sees; auto is both where features are given, else the image.
     cells: of the network's grid along the longest side; the cells are isotropic, never finer than the scans.
     channels: of the convolution stages, multiples of 4; each stage halves the resolution.
-    hidden: width of the feature branch.
+    hidden: width of the perceptron beside the straight line from features to the head; 0 for the line alone.
     head: `ordered` (proportional odds) or `softmax`, or one of a plug-in.
     steps: optimiser steps.
     batch: labelled scans a step; unlabelled ones come on top.

@@ -1,9 +1,15 @@
 """What branches and pressure drops say about severity, as a fixed row of numbers.
 
 Radii are never claimed across a bridge, so bridges count only as `bridges`. Two columns come from the physics
-of the pressure drop at a given flow: viscous loss grows with sum L / r^4 along a path (Poiseuille), the loss
-behind a throat with (1 / r_min^2 - 1 / r_distal^2)^2 (Borda-Carnot). Both are proportional to a drop, not a
-drop: the flow is unknown. A number that can not be had is None.
+of the pressure drop along a path from a root, for an inflow of one: with s the share of the flow that a branch
+carries, split at bifurcations as the cubes of the radii (Murray 1926),
+
+    viscous loss   sum of s L / r_mean^4                            (Poiseuille)
+    throat loss    sum of s^2 (1 / r_min^2 - 1 / r_distal^2)^2      (Borda-Carnot)
+
+Both are proportional to a drop, not a drop: the flow is unknown. `nominal_drop_log10` puts them together for a
+flow that everyone has by convention, of Reynolds number 100 in the widest root, with the expansion coefficient
+1.52 of Young and Tsai (1973). A number that can not be had is None.
 """
 
 import math
@@ -24,12 +30,17 @@ COLUMNS: dict[str, str] = {
     "stenosis_max": "largest 1 - d_min / d_distal",
     "stenosis_sum": "sum of 1 - d_min / d_distal over the branches, negative ones as 0",
     "narrowing_max": "largest 1 - r_min / r_mean of a branch",
-    "path_loss_log10": "log10 of the largest sum of L / r_mean^4 from a root to an end, mm^-3",
-    "throat_loss_log10": "log10 of the largest (1 / r_min^2 - 1 / r_distal^2)^2, mm^-4; -6 without a throat",
+    "viscous_loss_log10": "log10 of the largest viscous loss of a path, mm^-3",
+    "throat_loss_log10": "log10 of the largest throat loss of a path, mm^-4; -6 without a throat",
+    "nominal_drop_log10": "log10 of the largest pressure drop of a path at the nominal flow, Pa",
     "openings": "number of openings with a pressure",
     "pressure_range_pa": "highest minus lowest mean pressure of an opening",
     "pressure_sd_pa": "largest standard deviation among the openings' pressures",
 }
+NOMINAL_REYNOLDS = 100.0
+DENSITY_KG_PER_M3 = 1060.0
+VISCOSITY_PA_S = 0.0035
+EXPANSION_LOSS = 1.52
 NO_THROAT = 1e-6  # mm^-4, far below any throat that could be resolved
 
 
@@ -41,6 +52,7 @@ def describe(branches: Sequence[Row], drops: Sequence[Row] | None) -> dict[str, 
     """
     open_branches = [b for b in branches if not b.get("bridge")]
     lengths = _numbers(open_branches, "length_mm")
+    viscous, throat = _losses(branches)
     return {
         "branches": float(len(open_branches)),
         "bridges": float(len(branches) - len(open_branches)),
@@ -53,8 +65,9 @@ def describe(branches: Sequence[Row], drops: Sequence[Row] | None) -> dict[str, 
         "stenosis_max": _of(max, _numbers(open_branches, "stenosis")),
         "stenosis_sum": _of(sum, [max(s, 0.0) for s in _numbers(open_branches, "stenosis")]),
         "narrowing_max": _of(max, list(_narrowings(open_branches))),
-        "path_loss_log10": _log10(_path_loss(branches)),
-        "throat_loss_log10": _log10(_of(max, list(_throats(open_branches)))),
+        "viscous_loss_log10": _log10(viscous),
+        "throat_loss_log10": _log10(throat),
+        "nominal_drop_log10": _log10(_nominal_drop(open_branches, viscous, throat)),
         **_pressures(drops),
     }
 
@@ -71,31 +84,63 @@ def _pressures(drops: Sequence[Row] | None) -> dict[str, float | None]:
     }
 
 
-def _path_loss(branches: Sequence[Row]) -> float | None:
-    """Largest sum of L / r^4 over paths from a root; a branch without a radius adds nothing."""
+def _losses(branches: Sequence[Row]) -> tuple[float | None, float | None]:
+    """Largest viscous and largest throat loss of a path from a root, at unit inflow; see the module.
+
+    Branches without a radius, and bridges, add nothing: nothing is claimed there.
+    """
     rows = {name: b for b in branches if (name := b.get("branch")) is not None}
     children: dict[Any, list[Any]] = {}
     for name, branch in rows.items():
         parent = branch.get("parent")
         children.setdefault(parent if parent in rows else None, []).append(name)
+    viscous, throat = 0.0, 0.0
     # A branch in a loop of parents is below no root, so this ends.
-    best, stack = 0.0, [(name, 0.0) for name in children.get(None, [])]
+    stack = [(name, 1.0, 0.0, 0.0) for name in children.get(None, [])]
     while stack:
-        name, before = stack.pop()
-        length, radius = (_number(rows[name], key) for key in ("length_mm", "radius_mean_mm"))
-        known = not rows[name].get("bridge") and length is not None and radius is not None and radius > 0
-        total = before + (length / radius**4 if known and length is not None and radius is not None else 0.0)
-        best = max(best, total)
-        stack += [(child, total) for child in children.get(name, [])]
-    return best if best > 0 else None
+        name, share, before, throats = stack.pop()
+        before += share * _viscous(rows[name])
+        throats += share**2 * _throat(rows[name])
+        viscous, throat = max(viscous, before), max(throat, throats)
+        below = children.get(name, [])
+        parts = _murray([rows[child] for child in below])
+        stack += [(child, share * part, before, throats) for child, part in zip(below, parts, strict=True)]
+    return viscous or None, throat + NO_THROAT if viscous else None
 
 
-def _throats(branches: Iterable[Row]) -> Iterable[float]:
-    for branch in branches:
-        narrow = _number(branch, "radius_min_mm")
-        wide = _number(branch, "radius_distal_mm") or _number(branch, "radius_mean_mm")
-        if narrow and wide:
-            yield max((1 / narrow**2 - 1 / wide**2), 0.0) ** 2 + NO_THROAT
+def _nominal_drop(branches: Sequence[Row], viscous: float | None, throat: float | None) -> float | None:
+    """8 mu Q / pi viscous + K rho Q^2 / (2 pi^2) throat, Pa, for Q = pi Re mu r / (2 rho)."""
+    roots = [b for b in branches if not b.get("generation")] or branches
+    radius = _of(max, _numbers(roots, "radius_mean_mm"))
+    if viscous is None or throat is None or not radius:
+        return None
+    flow = math.pi * NOMINAL_REYNOLDS * VISCOSITY_PA_S * radius * 1e-3 / (2 * DENSITY_KG_PER_M3)
+    friction = 8 * VISCOSITY_PA_S * flow / math.pi * viscous * 1e9
+    return friction + EXPANSION_LOSS * DENSITY_KG_PER_M3 / 2 * (flow / math.pi) ** 2 * throat * 1e12
+
+
+def _murray(siblings: Sequence[Row]) -> list[float]:
+    """How the flow divides: as the cubes of the radii; one without a radius counts as the others' mean."""
+    cubes = [radius**3 if (radius := _calibre(row)) else None for row in siblings]
+    known = [cube for cube in cubes if cube is not None]
+    filled = [(math.fsum(known) / len(known) if known else 1.0) if cube is None else cube for cube in cubes]
+    return [cube / math.fsum(filled) for cube in filled]
+
+
+def _calibre(row: Row) -> float | None:
+    if row.get("bridge"):
+        return None
+    return _number(row, "radius_distal_mm") or _number(row, "radius_mean_mm")
+
+
+def _viscous(row: Row) -> float:
+    length, radius = _number(row, "length_mm"), _number(row, "radius_mean_mm")
+    return length / radius**4 if length and radius and not row.get("bridge") else 0.0
+
+
+def _throat(row: Row) -> float:
+    narrow, wide = _number(row, "radius_min_mm"), _calibre(row)
+    return max(1 / narrow**2 - 1 / wide**2, 0.0) ** 2 if narrow and wide else 0.0
 
 
 def _narrowings(branches: Iterable[Row]) -> Iterable[float]:

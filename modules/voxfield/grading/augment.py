@@ -68,10 +68,9 @@ def view_images(images: Tensor, how: Strength, mirror: Sequence[int], generator:
     return _erase(images, how.cutout, generator) if how.cutout else images
 
 
-def view_features(features: Tensor, how: Strength, generator: torch.Generator) -> Tensor:
-    """One random view of standardised features (n, 2 f): values, then missing flags, which stay."""
-    half = features.shape[1] // 2
-    values, flags = features[:, :half], features[:, half:]
+def view_features(features: Tensor, count: int, how: Strength, generator: torch.Generator) -> Tensor:
+    """One random view of features (n, f): `count` standardised values, then missing flags, which stay."""
+    values, flags = features[:, :count], features[:, count:]
     if how.jitter:
         values = values + how.jitter * torch.randn(values.shape, generator=generator).to(values.device)
     if how.drop:

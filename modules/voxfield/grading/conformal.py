@@ -27,6 +27,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from voxfield.grading.metrics.scores import median_grade
+
 Floats = NDArray[np.float64]
 Score = Literal["ranked", "cdf"]
 
@@ -79,7 +81,7 @@ def grade_sets(
     """Lowest and highest grade of each set, (n,) each; a set that would be empty holds the median grade."""
     scores = grade_scores(probabilities, score)
     inside = scores <= quantile
-    inside[np.arange(len(scores)), scores.argmin(1)] = True
+    inside[np.arange(len(scores)), median_grade(probabilities)] = True
     k = scores.shape[1]
     return inside.argmax(1), k - 1 - inside[:, ::-1].argmax(1)
 

@@ -50,8 +50,8 @@ def fit(
     train = study.rows("train")
     grid = choose_grid([images[i] for i in train], recipe.cells)
     volumes, summaries = read_scans(ctx.progress(images, total=len(images), desc="reading"), grid)
-    names, values = feature_rows(tables or (), study.subjects) if uses_features else ((), None)
-    grader = _untrained(study, grid, names, None if values is None else values[train], uses_image, recipe)
+    scaler, values = _features(tables or (), study, ctx) if uses_features else (None, None)
+    grader = _untrained(study, grid, scaler, uses_image, recipe)
     data = grader.rows(volumes, values, [-1 if g is None else g for g in study.grades])
     mirror = tuple(grid.axes.index(AXES.index(a)) for a in recipe.mirror if AXES.index(a) in grid.axes)
     plan = replace(recipe.plan, mirror=mirror)
@@ -66,7 +66,7 @@ def fit(
     figures["val"] = _card(grader, study, raw, "val", recipe, rng)
     figures["test"] = _card(grader, study, raw, "test", recipe, rng)
     figures["input"] = {"grid_shape": list(grid.shape), "grid_spacing_mm": list(grid.spacing_mm)}
-    figures["input"] |= {"image": uses_image, "features": list(names)}
+    figures["input"] |= {"image": uses_image, "features": [] if scaler is None else list(scaler.columns)}
     return grader, {**figures, "log": training.log}
 
 
@@ -76,20 +76,24 @@ def _inputs(choice: str, given: bool) -> tuple[bool, bool]:
     return choice != "features", given and choice != "image"
 
 
-def _untrained(
-    study: Study,
-    grid: InputGrid,
-    names: Sequence[str],
-    values: Floats | None,
-    uses_image: bool,
-    recipe: Recipe,
-) -> Grader:
-    scaler = None if values is None else Scaler.fit(names, values)
+def _features(tables: Sequence[Table], study: Study, ctx: Context) -> tuple[Scaler, Floats]:
+    """The scaler, fitted on training rows, and the columns that it keeps, for all rows."""
+    names, values = feature_rows(tables, study.subjects)
+    scaler = Scaler.fit(names, values[study.rows("train")])
+    if not scaler.columns:
+        raise InputError(f"no feature of {', '.join(names) or 'an empty table'} has a value in a training row")
+    left_out = [name for name in names if name not in scaler.columns]
+    if left_out:
+        ctx.finding("features-empty", "info", f"no training row has {', '.join(left_out)}", value=left_out)
+    return scaler, values[:, [names.index(name) for name in scaler.columns]]
+
+
+def _untrained(study: Study, grid: InputGrid, scaler: Scaler | None, uses_image: bool, recipe: Recipe) -> Grader:
     dims = len(grid.axes) if uses_image else 0
     if dims == 1:
         raise SettingsError(f"the grid {grid.shape} is a line; images to grade are planes or volumes")
     config: dict[str, Any] = {"name": "convolutional", "dims": dims, **recipe.network}
-    config |= {"features": 2 * len(names), "grades": study.count}
+    config |= {"features": 0 if scaler is None else scaler.width, "grades": study.count}
     network = build(config, recipe.plan.seed)
     nothing = np.zeros(0)
     return Grader(
@@ -112,7 +116,8 @@ def _untrained(
 def _part(data: TrainingSet, rows: Sequence[int]) -> TrainingSet:
     index = list(rows)
     images = None if data.images is None else data.images[index]
-    return TrainingSet(images, None if data.features is None else data.features[index], data.grades[index], data.count)
+    features = None if data.features is None else data.features[index]
+    return replace(data, images=images, features=features, grades=data.grades[index])
 
 
 def _calibrate(

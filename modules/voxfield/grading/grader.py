@@ -57,7 +57,8 @@ class Grader:
         table = None
         if self.scaler is not None and features is not None:
             table = torch.from_numpy(self.scaler.apply(features))
-        return TrainingSet(images, table, torch.as_tensor(np.asarray(grades, dtype=np.int64)), self.grades)
+        count = 0 if self.scaler is None else len(self.scaler.columns)
+        return TrainingSet(images, table, torch.as_tensor(np.asarray(grades, dtype=np.int64)), self.grades, count)
 
     def look(self, data: TrainingSet, device: Any) -> tuple[Floats, Floats]:
         """Probabilities before temperature (n, k), and embeddings (n, d)."""

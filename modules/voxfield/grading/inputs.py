@@ -105,30 +105,43 @@ SUMMARY = (
 class Scaler:
     """Standardisation of a feature table, fitted on training rows.
 
-    columns  names, in order
+    columns  names that have a value in training; others can not be learnt from and are left out
     mean, sd (f,) of the values that are present
+    flagged  columns that are missing in some training rows: only they get a flag, a flag that never varied in
+             training would act at random the first time it does
     """
 
     columns: tuple[str, ...]
     mean: tuple[float, ...]
     sd: tuple[float, ...]
+    flagged: tuple[str, ...]
 
     @classmethod
     def fit(cls, columns: Sequence[str], values: Floats) -> "Scaler":
         """From training rows (n, f), NaN where a value is missing; a column without spread gets sd 1."""
         present = np.isfinite(values)
-        count = np.maximum(present.sum(0), 1)
-        mean = np.where(present, values, 0.0).sum(0) / count
-        spread = np.sqrt((np.where(present, values - mean, 0.0) ** 2).sum(0) / count)
+        kept = np.asarray(present.any(axis=0))
+        names = [name for name, keep in zip(columns, kept, strict=True) if keep]
+        values, present = values[:, kept], present[:, kept]
+        mean = np.where(present, values, 0.0).sum(0) / present.sum(0)
+        spread = np.sqrt((np.where(present, values - mean, 0.0) ** 2).sum(0) / present.sum(0))
         spread = np.where(spread > 1e-9 * np.maximum(np.abs(mean), 1.0), spread, 1.0)
-        return cls(tuple(columns), tuple(mean.tolist()), tuple(spread.tolist()))
+        full = np.asarray(present.all(axis=0))
+        flagged = [name for name, always in zip(names, full, strict=True) if not always]
+        return cls(tuple(names), tuple(mean.tolist()), tuple(spread.tolist()), tuple(flagged))
+
+    @property
+    def width(self) -> int:
+        """Entries of a row: values and flags."""
+        return len(self.columns) + len(self.flagged)
 
     def apply(self, values: Floats) -> NDArray[np.float32]:
-        """Standardised values, clipped to +-5, and missing flags: (n, 2 f) from (n, f)."""
+        """Standardised values, clipped to +-5, then missing flags: (n, width) from (n, f)."""
         missing = ~np.isfinite(values)
         scaled = (np.where(missing, 0.0, values) - np.array(self.mean)) / np.array(self.sd)
         scaled = np.where(missing, 0.0, np.clip(scaled, -5.0, 5.0))
-        return np.concatenate([scaled, missing], axis=1).astype(np.float32)
+        flags = missing[:, [self.columns.index(name) for name in self.flagged]]
+        return np.concatenate([scaled, flags], axis=1).astype(np.float32)
 
 
 def _nearest_axes(directions: Floats) -> list[int]:

@@ -9,7 +9,7 @@ by looking at scores.
 import copy
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,14 +33,17 @@ HEAD_RATE = 5.0
 class TrainingSet:
     """Rows to learn from.
 
-    images    (n, 1, x, y[, z]) or None    features  (n, 2 f) or None
-    grades    (n,) integers, -1 where unlabelled      count  number of grades
+    images    (n, 1, x, y[, z]) or None
+    features  (n, f) or None: `values` standardised values, then missing flags
+    grades    (n,) integers, -1 where unlabelled
+    count     number of grades
     """
 
     images: Tensor | None
     features: Tensor | None
     grades: Tensor
     count: int
+    values: int = 0
 
     def take(self, rows: Tensor) -> Inputs:
         """The inputs of some rows."""
@@ -75,7 +78,7 @@ class Training:
 
     def __init__(self, network: Any, algorithm: Algorithm, data: TrainingSet, plan: Plan, device: Any) -> None:
         self.plan, self.algorithm, self.device = plan, algorithm, device
-        self.data = TrainingSet(_to(data.images, device), _to(data.features, device), data.grades, data.count)
+        self.data = replace(data, images=_to(data.images, device), features=_to(data.features, device))
         self.labelled = torch.nonzero(data.grades >= 0).flatten()
         self.student = network.to(device)
         self.teacher = copy.deepcopy(self.student).requires_grad_(False)
@@ -157,7 +160,7 @@ class Training:
         if image is not None:
             image = augment.view_images(image, how, self.plan.mirror, generator)
         if features is not None:
-            features = augment.view_features(features, how, generator)
+            features = augment.view_features(features, self.data.values, how, generator)
         return Inputs(image, features, inputs.rows)
 
     def _follow(self, step: int) -> None:

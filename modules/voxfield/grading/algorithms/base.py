@@ -20,7 +20,7 @@ class Inputs:
     """What the network sees of some rows.
 
     image     (n, 1, x, y[, z]) normalised, or None
-    features  (n, 2 f) standardised values and missing flags, or None
+    features  (n, f) standardised values, then missing flags, or None
     rows      (n,) places in the training set, for algorithms with memory banks
     """
 

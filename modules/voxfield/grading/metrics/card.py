@@ -32,7 +32,7 @@ def report_card(
     if y.size == 0:
         return {"rows": 0, "patients": 0}
     weights = patient_weights(patients, draws, rng)
-    predicted = median_grade(p)
+    predicted = scores.median_grade(p)
     once, many = scores.confusion(y, predicted, k), scores.confusion(y, predicted, k, weights)
     best = scores.confusion(y, p.argmax(1), k)
     card: dict[str, Any] = {"rows": int(y.size), "patients": len(set(patients)), "bootstrap_draws": draws}
@@ -66,12 +66,6 @@ def set_card(low: ArrayLike, high: ArrayLike, truth: ArrayLike, grades: int) -> 
         "mean_size": float((hi - lo + 1).mean()),
         "coverage_per_grade": per_grade,
     }
-
-
-def median_grade(probabilities: ArrayLike) -> NDArray[np.int64]:
-    """The smallest grade whose cumulative probability reaches one half; (n,) from (n, k)."""
-    cumulative = np.cumsum(np.asarray(probabilities, dtype=np.float64), axis=1)
-    return np.asarray((cumulative < 0.5 * cumulative[:, -1:]).sum(1), dtype=np.int64)
 
 
 def json_number(value: float) -> float | None:

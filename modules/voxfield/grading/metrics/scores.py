@@ -114,6 +114,12 @@ def calibration_error(probabilities: ArrayLike, truth: ArrayLike, bins: int = 15
     return float(np.abs(gap).sum() / max(size.sum(), 1))
 
 
+def median_grade(probabilities: ArrayLike) -> NDArray[np.int64]:
+    """The smallest grade whose cumulative probability reaches one half; (n,) from (n, k)."""
+    cumulative = np.cumsum(np.asarray(probabilities, dtype=np.float64), axis=1)
+    return np.asarray((cumulative < 0.5 * cumulative[:, -1:]).sum(1), dtype=np.int64)
+
+
 def _ratio(top: Any, bottom: Any) -> Floats:
     top, bottom = np.asarray(top, dtype=np.float64), np.asarray(bottom, dtype=np.float64)
     empty = np.full(np.broadcast(top, bottom).shape, np.nan)

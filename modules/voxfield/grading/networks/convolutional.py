@@ -39,9 +39,8 @@ class GradeNet(nn.Module):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self.trunk = _trunk(dims, channels, groups) if dims else None
-        self.branch = _branch(features, hidden) if features else None
-        self.dims = dims
-        width = (2 * channels[-1] if dims else 0) + (hidden if features else 0)
+        self.branch = _branch(features, hidden) if features and hidden else None
+        width = (2 * channels[-1] if dims else 0) + (features + hidden if features else 0)
         self.head = head(head_name, width, grades)
 
     def embed(self, image: Tensor | None, features: Tensor | None) -> Tensor:
@@ -50,8 +49,10 @@ class GradeNet(nn.Module):  # type: ignore[misc]
         if self.trunk is not None and image is not None:
             maps = self.trunk(image).flatten(2)
             parts += [maps.mean(2), maps.amax(2)]
-        if self.branch is not None and features is not None:
-            parts.append(self.branch(features))
+        if features is not None:
+            parts.append(features)
+            if self.branch is not None:
+                parts.append(self.branch(features))
         return torch.cat(parts, dim=1)
 
     def forward(self, image: Tensor | None, features: Tensor | None) -> Tensor:
