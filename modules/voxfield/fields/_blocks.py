@@ -47,7 +47,8 @@ class Points:
     @property
     def wall_places(self) -> Real:
         """(w, 3) places of the points of the wall, fine cells."""
-        return self.inside + self.share[:, None] * (self.outside - self.inside)
+        places: Real = self.inside + self.share[:, None] * (self.outside - self.inside).astype(np.float64)
+        return places
 
 
 class Tables:

@@ -91,9 +91,7 @@ def _start(evidence: Evidence, wishes: Wishes, bounds: Bounds, level: float) -> 
     return Model(length, wishes.smoothness or 2.5, 1e-2, 1.0, correlation, "none", level)
 
 
-def _best_free(
-    evidence: Evidence, wishes: Wishes, start: Model, bounds: Bounds, rivals: list[dict[str, Any]]
-) -> Model:
+def _best_free(evidence: Evidence, wishes: Wishes, start: Model, bounds: Bounds, rivals: list[dict[str, Any]]) -> Model:
     best = _fitted(evidence, start, bounds, EVALUATIONS, rivals)
     if wishes.correlation is None:
         best = _better(evidence, [best, replace(best, correlation=FOUR_POINT)])
@@ -126,9 +124,7 @@ def _best_bound(
     return best
 
 
-def _fitted(
-    evidence: Evidence, start: Model, bounds: Bounds, evaluations: int, rivals: list[dict[str, Any]]
-) -> Model:
+def _fitted(evidence: Evidence, start: Model, bounds: Bounds, evaluations: int, rivals: list[dict[str, Any]]) -> Model:
     model = fit(evidence, start, bounds, evaluations=evaluations)
     rivals.append(_row(evidence, model))
     return model

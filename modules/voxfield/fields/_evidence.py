@@ -20,6 +20,7 @@ from functools import cached_property
 
 import numpy as np
 from scipy.linalg import lapack
+from scipy.optimize import Bounds as Limits
 from scipy.optimize import minimize
 
 from voxfield.fields._blocks import Covariance, Points, Tables
@@ -140,7 +141,8 @@ class Evidence:
     @property
     def places(self) -> Real:
         """(n, 3) places of the voxels, fine cells."""
-        return self.measured.voxels * float(self.observation.box.refine) + self.observation.offset
+        places: Real = self.measured.voxels.astype(np.float64) * self.observation.box.refine + self.observation.offset
+        return places
 
     def _score(self, model: Model) -> Score:
         covariance = self.covariance(model)
@@ -248,10 +250,19 @@ def fit(evidence: Callable[[Model], Score], start: Model, bounds: Bounds, *, eva
         value = evidence(model(place)).log_evidence
         return -value if np.isfinite(value) else 1e12
 
-    box = [tuple(np.log(bounds.length_mm)), tuple(np.log(bounds.noise_ratio)), bounds.partial]
+    lowest, highest = np.array([np.log(bounds.length_mm), np.log(bounds.noise_ratio), bounds.partial]).T
     first = np.array([np.log(start.length_mm), np.log(start.noise_ratio), start.partial])
     simplex = first + np.array([[0, 0, 0], [0.3, 0, 0], [0, 0.7, 0], [0, 0, 0.5 if start.partial < 3 else -0.5]])
-    lowest, highest = np.array(box).T
-    options = {"initial_simplex": np.clip(simplex, lowest, highest), "maxfev": evaluations, "xatol": 0.02, "fatol": 0.3}
-    found = minimize(loss, first, method="Nelder-Mead", bounds=box, options=options)
-    return model(found.x)
+    found = minimize(
+        loss,
+        first,
+        method="Nelder-Mead",
+        bounds=Limits(lowest, highest),
+        options={
+            "initial_simplex": np.clip(simplex, lowest, highest),
+            "maxfev": evaluations,
+            "xatol": 0.02,
+            "fatol": 0.3,
+        },
+    )
+    return model(np.asarray(found.x))

@@ -1,7 +1,7 @@
 """Face fluxes of a lumen: which faces carry flow, closed walls, and what goes through the openings.
 
-Where the wall lets nothing through, its faces are set to zero and the rest is moved as little as possible (in the sum of
-squares) until every cell is free of divergence again: q - D^T (D D^T)^-1 D q over the open faces, the discrete Hodge
+Where the wall lets nothing through, its faces are set to zero and the rest is moved as little as possible (in the sum
+of squares) until every cell is free of divergence again: q - D^T (D D^T)^-1 D q over the open faces, the discrete Hodge
 projection (Chorin 1968).
 """
 
@@ -88,7 +88,9 @@ class LumenFaces:
             free = (label != WALL) & (label != NO_FLUID)
             index = first + np.arange(label.size).reshape(label.shape)
             for shift, sign in ((0, -1.0), (1, 1.0)):  # lower and upper face of a cell
-                face = tuple(slice(shift, shift + n) if a == axis else slice(None) for a, n in enumerate(number.shape))
+                face = tuple(
+                    slice(shift, shift + n) if a == axis else slice(None) for a, n in enumerate(self.lumen.shape)
+                )
                 used = self.lumen & free[face]
                 rows.append(number[used])
                 columns.append(index[face][used])
@@ -103,7 +105,7 @@ class LumenFaces:
         # a part without an opening fixes its potential up to a constant: hold it at one cell
         open_faces = np.abs(operator.T @ np.ones(matrix.shape[0])) > 0  # those that belong to one cell only
         held = np.zeros(parts, dtype=bool)
-        held[member[np.abs(operator) @ open_faces.astype(np.float64) > 0]] = True
+        held[member[abs(operator) @ open_faces.astype(np.float64) > 0]] = True
         grounded = np.array([np.flatnonzero(member == part)[0] for part in np.flatnonzero(~held)], dtype=np.int64)
         extra = np.zeros(matrix.shape[0])
         extra[grounded] = matrix.diagonal()[grounded]

@@ -29,7 +29,7 @@ Alignment = Literal["cell", "corner"]
 def weights(operator: Operator, refine: int) -> dict[int, float]:
     """Weights by offset along an axis, of the operators that have few."""
     if operator == "cell-average":
-        return {j: 1 / refine for j in range(refine)}
+        return dict.fromkeys(range(refine), 1 / refine)
     return {j: (refine - abs(j)) / refine**2 for j in range(1 - refine, refine)}
 
 
@@ -83,7 +83,7 @@ class Observation:
             return np.ones_like(theta, dtype=np.complex128)
         if self.operator != "kspace-crop":
             terms = [w * np.exp(1j * theta * j) for j, w in weights(self.operator, refine).items()]
-            return np.sum(terms, axis=0)
+            return np.asarray(np.sum(terms, axis=0), dtype=np.complex128)
         # the highest frequency stands for both of its signs, so it is halved
         passed = 0.5 * (np.abs(theta) < np.pi / refine - 1e-9) + 0.5 * (np.abs(theta) < np.pi / refine + 1e-9)
         return np.asarray(passed * np.exp(1j * theta * self.offset), dtype=np.complex128)

@@ -62,7 +62,8 @@ def tell(problem: Problem, result: Result, ctx: Context) -> None:
         ctx.finding("length-at-bound", "info", text, value=model.length_mm)
     residual = max(s.residual for s in result.solutions)
     if residual > CONVERGED:
-        ctx.finding("not-converged", "warning", f"conjugate gradients stopped at residual {residual:.2g}", value=residual)
+        text = f"conjugate gradients stopped at residual {residual:.2g}"
+        ctx.finding("not-converged", "warning", text, value=residual)
 
 
 def _dense(result: Result, values: Real) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -85,7 +86,8 @@ def _flux(problem: Problem, result: Result, unit: str | None) -> FaceFlux:
         array = np.zeros(shape)
         array[tuple(slice(int(a), int(a) + n) for a, n in zip(window.start, face.shape, strict=True))] = face
         whole.append(array)
-    return FaceFlux(*whole, np.asarray(window.embed(result.lumen)), window.grid.affine, unit=unit)
+    u, v, w = whole
+    return FaceFlux(u, v, w, np.asarray(window.embed(result.lumen)), window.grid.affine, unit=unit)
 
 
 def _metrics(problem: Problem, result: Result, velocity: VectorImage, unit: str | None) -> dict[str, Any]:
@@ -130,7 +132,8 @@ def _raw_faces(problem: Problem, velocity: VectorImage) -> Faces:
     faces = []
     for axis in range(3):
         shape = [n + (a == axis) for a, n in enumerate(window.probability.shape)]
-        fine = [s + np.arange(n) - (0.5 if a == axis else 0.0) for a, (s, n) in enumerate(zip(window.start, shape, strict=True))]
+        start = [float(s) - (0.5 if a == axis else 0.0) for a, s in enumerate(window.start)]
+        fine = [s + np.arange(n) for s, n in zip(start, shape, strict=True)]
         coarse = [(f - observation.offset) / observation.box.refine for f in fine]
         place = np.meshgrid(*coarse, indexing="ij")
         faces.append(map_coordinates(field[..., axis], place, order=1, mode="nearest"))

@@ -177,7 +177,7 @@ class Posterior:
         solution = self.solve(self._padded(values), tolerance, remember=True)
         return self.prior.smooth(self.map.spread(solution.weights)), solution
 
-    def draw(self, values: Real, rng: np.random.Generator, tolerance: float = 2e-3) -> tuple[Real, Solution]:
+    def draw(self, values: Real, rng: np.random.Generator, tolerance: float = 1e-4) -> tuple[Real, Solution]:
         """Face velocities of one draw, (3, *fine), for data (n, 3)."""
         scale = np.sqrt(self.variance)
         field = self.prior.draw(rng)
@@ -230,7 +230,7 @@ class Posterior:
             parent, member = np.unique(place, axis=0, return_inverse=True)
         order = np.argsort(member.ravel(), kind="stable")
         ends = np.searchsorted(member.ravel()[order], np.arange(len(parent) + 1))
-        centre = parent * float(box.refine) + self.map.observation.offset
+        centre: Real = parent.astype(np.float64) * box.refine + self.map.observation.offset
         walls = points.walls if self.is_small else min(WALL_NEIGHBOURS, points.walls)
         near_walls = nearest(points.wall_places, centre, walls)
         near = nearest(self._places, centre, len(self._places) if self.is_small else NEIGHBOURS)
@@ -298,4 +298,5 @@ def _numbered(earlier: Int, first: int) -> Int:
 
 def _mix(spectra: dict[tuple[int, int], Real], fields: list[Complex]) -> list[Complex]:
     """The matrix of spectra applied to the three components."""
-    return [sum((spectra[min(a, b), max(a, b)] * fields[b] for b in range(3)), start=0j) for a in range(3)]  # type: ignore[misc]
+    rows = [[spectra[min(a, b), max(a, b)] * fields[b] for b in range(3)] for a in range(3)]
+    return [x + y + z for x, y, z in rows]

@@ -100,10 +100,11 @@ class Prior:
         """M_ab on the half spectrum: covariance of the components a and b at cell centres."""
         waves, angles = self._waves, self.box.angles
         cosines = np.cos(angles[a] / 2) * np.cos(angles[b] / 2)
-        product: Real = -waves[a] * waves[b]
+        product = -waves[a] * waves[b]
         if a == b:
             product = product + sum(w * w for w in waves)
-        return self.density * (product * cosines)
+        spectrum: Real = self.density * (product * cosines)
+        return spectrum
 
     def draw(self, rng: np.random.Generator) -> Real:
         """One draw of the face velocities, (3, *shape), divergence-free."""
@@ -150,4 +151,5 @@ def centred(faces: Real) -> Real:
 def divergence(faces: Real, spacing: tuple[float, float, float]) -> Real:
     """Net outflow of the cells over their volume, (*shape), per mm."""
     parts = [(np.roll(f, -1, axis) - f) / spacing[axis] for axis, f in enumerate(faces)]
-    return parts[0] + parts[1] + parts[2]
+    net: Real = parts[0] + parts[1] + parts[2]
+    return net

@@ -184,9 +184,7 @@ def _empty_result(problem: Problem, choice: Choice, drawn: list[Drawn]) -> Resul
     )
 
 
-def _means(
-    solver: _Levels, problem: Problem, frame: int, drawn: list[Drawn], result: Result
-) -> dict[float, Real]:
+def _means(solver: _Levels, problem: Problem, frame: int, drawn: list[Drawn], result: Result) -> dict[float, Real]:
     """Faces of the posterior mean by level, for the level chosen and those drawn."""
     levels = [result.choice.model.level, *(wall.level for wall in drawn)]
     means = {}

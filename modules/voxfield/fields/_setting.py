@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,7 +174,7 @@ def _places(given: Grid, coarse: Grid, fine: Grid, probability: Image) -> Real |
         return None
     if not given.same_as(coarse):
         raise InputError(
-            f"lies on {given}; expected the grid of the velocity, {coarse}, or with these settings the fine grid {fine}",
+            f"lies on {given}; expected the grid of the velocity, {coarse}, or that of these settings, {fine}",
             file=probability.file,
         )
     ratio = coarse.spacing / fine.spacing
@@ -182,11 +183,11 @@ def _places(given: Grid, coarse: Grid, fine: Grid, probability: Image) -> Real |
     return np.stack(np.meshgrid(*axes, indexing="ij"))
 
 
-def _resample(values: NDArray[np.generic], place: Real | None, order: int) -> Real:
+def _resample(values: NDArray[Any], place: Real | None, order: Literal[0, 1]) -> Real:
     if place is None:
         return np.asarray(values, dtype=np.float64)
-    resampled: Real = map_coordinates(values.astype(np.float64), place, order=order, mode="nearest")
-    return resampled
+    resampled = map_coordinates(values.astype(np.float64), place, order=order, mode="nearest")
+    return np.asarray(resampled, dtype=np.float64)
 
 
 def _edge_marks(lumen: NDArray[np.bool_]) -> Real:

@@ -81,7 +81,7 @@ def _links(axis: int, labels: NDArray[np.int16], lumen: NDArray[np.bool_]) -> tu
     """Cells inside and outside of the wall faces across an axis, edges of the grid left out."""
     faces = np.argwhere(labels == WALL)
     faces = faces[(faces[:, axis] > 0) & (faces[:, axis] < lumen.shape[axis])]
-    step = np.eye(3, dtype=np.int64)[axis]
+    step = np.arange(3, dtype=np.int64) == axis
     upper_is_inside = lumen[tuple(faces.T)][:, None]
     return np.where(upper_is_inside, faces, faces - step), np.where(upper_is_inside, faces - step, faces)
 
@@ -93,7 +93,8 @@ def _strides(shape: tuple[int, ...]) -> Int:
 def _normals(probability: Real, inside: Int, outside: Int, spacing: tuple[float, float, float]) -> Real:
     """Outward normals from the smoothed probability; where it is flat, the direction of the link."""
     smooth = gaussian_filter(probability, 1.0, mode="nearest")
-    slopes = np.stack([g[tuple(inside.T)] + g[tuple(outside.T)] for g in np.gradient(smooth, *spacing)], axis=1)
+    gradient = [np.asarray(np.gradient(smooth, h, axis=axis)) for axis, h in enumerate(spacing)]
+    slopes = np.stack([g[tuple(inside.T)] + g[tuple(outside.T)] for g in gradient], axis=1)
     length = np.linalg.norm(slopes, axis=1, keepdims=True)
     normal: Real = np.where(length > 1e-9, -slopes / np.maximum(length, 1e-9), (outside - inside).astype(float))
     return normal
