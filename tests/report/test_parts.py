@@ -16,6 +16,7 @@ from voxfield.artifacts import Centerline
 from voxfield.report import _numbers as numbers
 from voxfield.report import jobs
 from voxfield.report._chart import runs, spread
+from voxfield.report._pressure import own_parts
 from voxfield.report._raster import Scale, png
 from voxfield.report._tree import chains, ways
 
@@ -89,6 +90,12 @@ def test_ways_lead_from_a_root_to_every_end(tree: Centerline) -> None:
     assert {int(way.nodes[-1]) for way in found} == {e for e in ends if tree.parents[e] >= 0}
 
 
+@given(trees())
+def test_every_edge_of_the_ways_is_drawn_once(tree: Centerline) -> None:
+    drawn = [(int(a), int(b)) for way in own_parts(ways(tree)) for a, b in pairwise(way.nodes)]
+    assert sorted(drawn) == sorted((int(p), n) for n, p in enumerate(tree.parents) if p >= 0)
+
+
 @given(st.integers(1, 9), st.integers(1, 9), st.booleans(), st.integers(0, 2**32 - 1))
 def test_png_holds_the_pixels(rows: int, columns: int, colour: bool, seed: int) -> None:
     from PIL import Image as Picture
@@ -132,3 +139,7 @@ def test_rules_tell_of_failures_without_private_folders(tmp_path: Path) -> None:
 
 def test_settings_are_quoted() -> None:
     assert jobs.settings({"subject": "01"}) == "--set 'subject=\"01\"'"
+
+
+def test_look_of_the_pages_has_a_hash() -> None:
+    assert len(jobs.look()) == 16

@@ -72,6 +72,7 @@ rule subject_page:
         **stages.params("report.subject", settings={"claim": config["claim"], "run_folder": "../.."}),
         inputs=lambda wildcards, input: input_flags(dict(input.items())),
         about=about,
+        look=jobs.look(),
     resources:
         **stages.resources("report.subject"),
     shell:
@@ -105,6 +106,7 @@ rule report_index:
             },
         ),
         inputs=lambda wildcards, input: input_flags({"pages": PAGES, "models": input.models}),
+        look=jobs.look(),
     resources:
         **stages.resources("report.build"),
     shell:

@@ -71,11 +71,11 @@ def subject_rows(entries: Sequence[Entry]) -> tuple[list[dict[str, Any]], list[d
     grades = max((len(e.facts.get("grade_probabilities") or ()) for e in entries), default=0)
     columns: list[tuple[str, str, bool]] = [("subject", "subject", False)]
     for fact, label, numeric in (
-        ("grade", "grade", False), ("true_grade", "read", True), ("stenosis", "stenosis", True),
+        ("grade", "grade", False), ("true_grade", "reader's grade", True), ("stenosis", "stenosis", True),
         ("drop_pa", "pressure drop, Pa", True), ("true_drop_pa", "true drop, Pa", True),
         ("peak_speed", "peak speed", True), ("dice", "Dice", True), ("velocity_error", "velocity error", True),
     ):  # fmt: skip
-        if known(entries, fact):
+        if known(entries, fact) and (fact != "true_grade" or known(entries, "grade")):
             columns.append((fact, label, numeric))
     columns.append(("findings", "findings", True))
     rows = [
@@ -165,6 +165,7 @@ def _strip(entries: Sequence[Entry], fact: str, title: str, scale: float) -> Mar
     values = [scale * float(e.facts[fact]) for e in there]
     low, high = padded(values[0], values[-1], 0.08)
     high = min(high, 1.01 * scale)  # all of these are shares: nothing lies above 1
+    low = min(low, high - 0.02 * scale)  # a difference of less is nothing to look at
     said = f"{title}: {significant(values[0])} to {significant(values[-1])}, median {significant(median(values))}."
     size: dict[str, float] = {"width": 360, "height": 108, "left": 10, "right": 10, "top": 8, "bottom": 30}
     chart = Chart((low, high), (0, 1), "", "", said, **size)

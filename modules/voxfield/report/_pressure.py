@@ -79,18 +79,31 @@ def _draw(material: Material, shown: Sequence[Way], mean: Floats, sd: Floats) ->
         right=58,
     )
     chart.axes(second=("mmHg", 1 / PASCAL_PER_MMHG))
-    for series, way in enumerate(shown):
+    own = own_parts(shown)
+    for series, way in enumerate(own):
         value, spread = mean[way.nodes], 2 * sd[way.nodes]
         if spread.any():
             chart.band(way.distance, value - spread, value + spread, series)
+    for series, way in enumerate(own):
+        chart.line(way.distance, mean[way.nodes], series)
     ends = []
-    for series, way in enumerate(shown):
-        value = mean[way.nodes]
-        chart.line(way.distance, value, series)
-        last = np.flatnonzero(np.isfinite(value))[-1]
-        ends.append((float(way.distance[last]), float(value[last])))
+    for way in shown:
+        last = np.flatnonzero(np.isfinite(mean[way.nodes]))[-1]
+        ends.append((float(way.distance[last]), float(mean[way.nodes[last]])))
     chart.labels(ends, names)
     return chart.svg()
+
+
+def own_parts(shown: Sequence[Way]) -> list[Way]:
+    """What each way does not share with those before it, from the fork on, so that a trunk is drawn once."""
+    seen: set[int] = set()
+    parts = []
+    for way in shown:
+        new = next((n for n, node in enumerate(way.nodes.tolist()) if node not in seen), 0)
+        start = max(0, new - 1)
+        parts.append(Way(way.nodes[start:], way.distance[start:]))
+        seen.update(way.nodes.tolist())
+    return parts
 
 
 def _end_names(material: Material, shown: Sequence[Way]) -> list[str]:
