@@ -220,7 +220,7 @@ def test_tables_are_in_world_mm() -> None:
     done = repair(*as_artifacts(probability, mask, 0.5), ctx=ctx)
     (row,) = done.bridges.rows()
     assert (row["start_x_mm"], row["end_x_mm"]) == (10 + 17 * 0.5, 10 + 22 * 0.5)
-    assert row["length_mm"] == pytest.approx(2.5)
+    assert row["gap_mm"] == row["length_mm"] == pytest.approx(2.5)
     assert row["mean_neg_log_p"] == pytest.approx(-np.log(0.3), rel=1e-6)
     assert row["cost_mm"] == pytest.approx(0.5 * 4 * -np.log(0.3), rel=1e-6)
     (gone,) = done.removed.rows()

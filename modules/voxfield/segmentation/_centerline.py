@@ -1,5 +1,4 @@
-"""The stage `segmentation.centerline`: trees in mm with sub-voxel radii, a branch table, and the openings of
-the lumen.
+"""The stage `segmentation.centerline`: trees in mm, sub-voxel radii, a branch table, openings of the lumen.
 
 How it works stands in `segmentation.tree`: `_graph` (Lee's skeleton, loops, spurs), `_trace` and `_nodes`
 (smooth lines through the centroids of sections), `_section` (radii), `_ends` (out to the lumen's ends),
@@ -55,34 +54,33 @@ def centerline(
 
     mask  (x, y, z); every label above 0 is lumen, label 2 is a bridge as `segmentation.repair` writes it
 
-    Returns `centerline` (nodes in world mm, about a voxel apart; radius of the circle of equal area, NaN on a
-       bridge,
-    where kind is 7), `polyline` (one line a branch, with radius, branch, generation, tree and arc length),
-       `branches`
-    (one row each, parents first; radii and stenosis are n/a on a bridge, stenosis also where NASCET is not
-       defined;
-    `opening` is the label at its end, for a root branch without one that at its root) and `openings` (1 wall
-       voxels,
-    k >= 2 opening k: label 2 is the inlet, the root of the largest tree).
+    Returns `centerline`, nodes in world mm about a voxel apart, with the radius of the circle of equal area;
+       NaN
+    on a bridge, where the kind is 7. `polyline` has one line a branch, with radius, branch, generation, tree,
+       arc
+    length and bridge at its points. `branches` has one row each, parents first; radii and stenosis are n/a on
+       a
+    bridge, stenosis also where NASCET is not defined; `opening` is the label at its far end, or at the root
+       for
+    a root branch without another. `openings` has 1 for wall voxels and k >= 2 for opening k; label 2 is the
+    inlet, the root of the largest tree.
 
     A cap lies outside the lumen: it takes the mask's last voxels beyond a plane across each end and a disc of
     background around them, so the lumen of a flow is the mask without voxels of k >= 2. Only on a face of the
-       field of
-    view do lumen voxels carry a label and stay lumen.
+    field of view do lumen voxels carry a label and stay lumen.
 
     Settings
-    root_mm: the root of its tree is the end nearest to this point, world mm; None takes each tree's widest
+    root_mm: the root of its tree is the end nearest to this point, world mm; none takes each tree's widest
         end
-    spur_ratio: end branches that leave the ball around their junction by less than this many of its radii go,
-        1
-    smoothing: waves of the centerline shorter than 2 pi times this many radii are removed, 1
+    spur_ratio: end branches that leave the ball around their junction by less, in its radii, are spurs
+    smoothing: waves of the centerline shorter than 2 pi times this many radii are removed
     cap_voxels: thickness of a cap, voxels
     min_opening_radius_mm: ends thinner than this stay closed, mm
 
     Loops are broken at their thinnest place and reported (finding `loops`); a bridge gives the finding
     `gap-or-occlusion` with its place. Raises InputError for an empty mask, a sheared grid, or a mask of which
-       no part
-    is long enough to have a centerline.
+       no
+    part is long enough to have a centerline.
     """
     import numpy as np
 

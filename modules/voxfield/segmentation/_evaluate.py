@@ -46,17 +46,15 @@ def evaluate(
     tree_length_detected and branches_detected (shares, ATM'22 by mm); betti_prediction, betti_reference and
     betti_error (components, tunnels, cavities; foreground 26-, background 6-connected) and the components at
     6-connectivity; hd95_mm, assd_mm and nsd. Where the reference is only partly annotated, all but the
-       overlap is
-    null: skeletons, surfaces and Betti numbers of a few slices say nothing about the vessel.
+       overlap
+    is null: skeletons, surfaces and Betti numbers of a few slices say nothing about the vessel.
 
     Settings
     tolerance_mm: distance up to which two surfaces agree in nsd, mm
 
     Compare Betti numbers with those of the reference, not with a tree: real airways and the circle of Willis
-       have
-    loops. Raises InputError for two grids or a sheared grid; empty masks give the values written in the
-       definitions
-    and the finding `empty-mask`.
+    have loops. Raises InputError for two grids or a sheared grid; empty masks give the values written in the
+    definitions and the finding `empty-mask`.
     """
     import numpy as np
 

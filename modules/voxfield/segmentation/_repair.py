@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BRIDGE_COLUMNS = (
     "bridge", "kind", "from", "to",
     "start_x_mm", "start_y_mm", "start_z_mm", "end_x_mm", "end_y_mm", "end_z_mm",
-    "length_mm", "cost_mm", "mean_neg_log_p", "probability", "voxels",
+    "gap_mm", "length_mm", "cost_mm", "mean_neg_log_p", "probability", "voxels",
 )  # fmt: skip
 REMOVED_COLUMNS = ("voxels", "volume_mm3", "mass_mm3", "x_mm", "y_mm", "z_mm")
 
@@ -52,30 +52,31 @@ def repair(
     probability   (x, y, z), probability of lumen, 0 to 1
     segmentation  (x, y, z) on the same grid; every label above 0 is lumen
 
-    Returns `repaired` (1 lumen, voxels of the input; 2 bridge; 3 filled: cavities, and contacts by an edge or
-       corner
-    made a face), which has exactly as many 26-components as trees and no cavity (6-connected background);
-       `bridges`,
-    one row each, kind "gap" (label 2) or "contact" (label 3), with the component numbers of its ends
-       (26-components
-    for a gap, 6-components for a contact), its ends in world mm, the integral of -log p along it (mm), the
-       mean of
-    -log p and the geometric-mean probability of its voxels; `removed`, one row for each component that was
+    Returns `repaired`: 1 lumen (voxels of the input), 2 bridge, 3 filled (cavities, and contacts by an edge
+       or
+    corner made a face). It has exactly as many 26-components as trees, and no cavity (6-connected
+       background).
+    `bridges` has one row each: kind "gap" (label 2) or "contact" (label 3); the numbers of the components
+       that it
+    joins (26-components for a gap, 6-components for a contact); its end voxels in world mm; the straight
+       distance
+    between them and the length of the path along faces; the integral of -log p along it (mm); the mean of
+       -log p
+    and the geometric-mean probability of its voxels. `removed` has one row for each component that was
        dropped.
 
     Settings
-    trees: number of trees to keep, the heaviest ones; None keeps every tree of at least `min_size_mm3`
-    min_size_mm3: smallest tree, by its expected volume (sum of p times voxel volume), mm^3; the largest
-        always stays
-    max_bridge_mm: longest bridge between the centres of its two end voxels, mm; 0 builds none
+    trees: number of trees to keep, the heaviest; none keeps every tree of at least `min_size_mm3`
+    min_size_mm3: smallest tree, by the sum of p times voxel volume, mm^3; the largest tree always stays
+    max_bridge_mm: widest gap that is bridged, straight between the centres of its end voxels, mm; 0 for none
     min_bridge_probability: smallest geometric-mean probability of a bridge's voxels, 0 to 1
     join_faces: join parts that touch by an edge or corner through a face, as fluxes need
 
     A bridge says where a connection is likeliest, not that there is one, nor how wide it is: no radius,
-       pressure or
-    grade holds across it. Raises InputError for an empty segmentation, two grids, a sheared grid, or values
-       that are
-    no probabilities.
+       pressure
+    or grade holds across it. Raises InputError for an empty segmentation, two grids, a sheared grid, or
+       values
+    that are no probabilities.
     """
     import numpy as np
 
@@ -116,6 +117,7 @@ def _bridge_row(number: int, bridge: "Bridge", grid: "Grid") -> dict[str, Any]:
     row: dict[str, Any] = {"bridge": number, "kind": bridge.kind, "from": link.first, "to": link.second}
     row |= {f"{side}_{a}_mm": float(p[i]) for side, p in (("start", start), ("end", end)) for i, a in enumerate("xyz")}
     return row | {
+        "gap_mm": link.gap_mm(grid.spacing),
         "length_mm": link.length_mm(grid.spacing),
         "cost_mm": link.cost,
         "mean_neg_log_p": -float(np.log(bridge.probability)),
@@ -146,7 +148,7 @@ def _report(mended: "Mended", grid: "Grid", wanted: int | None, ctx: Context) ->
     ctx.finding("too-few-trees" if few else "trees", "warning" if few else "info", text, value=mended.trees)
     if gaps:
         worst = min(b.probability for b in gaps)
-        length = sum(b.link.length_mm(grid.spacing) for b in gaps)
+        length = sum(b.link.gap_mm(grid.spacing) for b in gaps)
         text = f"{len(gaps)} gaps bridged over {length:.1f} mm, the least likely with p = {worst:.3f}; "
         ctx.finding("bridges", "warning", text + "each may be an occlusion", value=len(gaps))
     if contacts:

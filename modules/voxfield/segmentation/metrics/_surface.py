@@ -6,11 +6,10 @@ R:
 
     HD95 = max(percentile95 d(P -> R), percentile95 d(R -> P))                      Huttenlocher et al. 1993
     ASSD = mean of both sets together
-    NSD  = share of both sets within a tolerance                                     Nikolov et al. 2018 (by
-       voxels)
+    NSD  = share of both sets within a tolerance                                     Nikolov et al. 2018
 
 The same definitions as MONAI's `compute_hausdorff_distance(percentile=95)`,
-`compute_average_surface_distance( symmetric=True)` and `compute_surface_dice(use_subvoxels=False)`, which the
+`compute_average_surface_distance(symmetric=True)` and `compute_surface_dice(use_subvoxels=False)`, which the
 tests use as oracles; a k-d tree replaces the distance transforms, so that the cost follows the surface and
 not the volume.
 

@@ -72,12 +72,11 @@ def extend(
 
 
 def calibres(chains: list[tuple[Floats, Floats]], solid: NDArray[np.float32], spacing: Floats) -> Floats:
-    """How wide each end is as a vessel, (n,) mm: the median section radius over its walk but the last half
-       radius.
+    """How wide each end is as a vessel, (n,) mm: the third quartile of its sections over about two diameters.
 
-    A stub on a wide vessel is not wide: the figure is at most one and a half times the inner radius (and half
-       a
-    voxel), and a fifth of the branch's length.
+    The upper part, because an end can be cut aslant. A stub on a wide vessel is not wide: the figure is at
+       most
+    one and a half times the inner radius (and half a voxel), and a fifth of the branch's length.
 
     chains  for each end, points (k, 3) mm up to it and their inner radii
     """

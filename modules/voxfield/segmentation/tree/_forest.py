@@ -1,5 +1,4 @@
-"""Which components belong to one tree: Kruskal's spanning forest over the cheapest links, under written
-rules.
+"""Which components belong to one tree: Kruskal's spanning forest over the cheapest links, under rules.
 
 1. Links are taken by rising cost. A link joins two trees unless that would leave fewer than the trees asked
    for; the trees that count for this are those of at least the minimum mass, and all of them once no others

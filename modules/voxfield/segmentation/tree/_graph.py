@@ -138,9 +138,8 @@ def reach_tips(graph: Graph, lumen: Mask, spacing: Floats) -> Graph:
     """Carry thin ends on to the last voxel of the lumen.
 
     Thinning eats vessels of two voxels width from their ends, by up to several diameters. From a leaf thinner
-       than
-    `THIN_VOXELS` the shortest way through the voxels that lie nearest to this leaf leads to the farthest of
-       them.
+    than `THIN_VOXELS` the shortest way through the voxels that lie nearest to this leaf leads to the
+       farthest.
     """
     alive = np.flatnonzero([len(near) > 0 for near in graph.neighbours])
     thin = [n for n in alive.tolist() if len(graph.neighbours[n]) == 1 and n not in graph.broken]

@@ -156,7 +156,8 @@ def _gaps(parts: Labels, cost: Floats, spacing: Floats, rules: Rules) -> list[Li
     reach = np.ceil(rules.max_bridge_mm / spacing).astype(int)
     box = bounding_box(minor, int(reach.max()))
     minor, inside = minor[box], parts[box]
-    # A voxel of a path of length L is within L / 2 of one of its ends and within L of a minor component.
+    # A voxel of the straight way across a gap of L is within L / 2 of its ends and within L of a minor
+    # component.
     near = edt.edt(np.ascontiguousarray(inside == 0), anisotropy=tuple(spacing)) <= rules.max_bridge_mm / 2
     near &= edt.edt(np.ascontiguousarray(~minor), anisotropy=tuple(spacing)) <= rules.max_bridge_mm
     limit = dearest_cost(rules.max_bridge_mm, rules.min_bridge_probability)
@@ -245,7 +246,7 @@ def _bridge(kind: str, link: Link, cost: Floats) -> Bridge:
 
 def _worth(link: Link, cost: Floats, spacing: Floats, rules: Rules) -> bool:
     likely = _bridge("gap", link, cost).probability >= rules.min_bridge_probability
-    return likely and link.length_mm(spacing) <= rules.max_bridge_mm
+    return likely and link.gap_mm(spacing) <= rules.max_bridge_mm
 
 
 def _removed(parts: Labels, mask: Mask, mass: Floats, voxels: Ints, forest: Forest) -> list[Removed]:

@@ -34,8 +34,12 @@ class Link(NamedTuple):
     start: Ints
     end: Ints
 
+    def gap_mm(self, spacing: Floats) -> float:
+        """Straight distance between the centres of the two end voxels."""
+        return float(np.linalg.norm((self.end - self.start) * spacing))
+
     def length_mm(self, spacing: Floats) -> float:
-        """Length of the path between the centres of its two end voxels."""
+        """Length of the path from face to face, between the centres of its two end voxels."""
         points = np.concatenate([self.start[None], self.voxels, self.end[None]]) * spacing
         return float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum())
 
@@ -119,6 +123,6 @@ def negative_log(probability: Floats, floor: float) -> Floats:
     return np.asarray(-np.log(np.clip(np.nan_to_num(probability, nan=floor), floor, 1.0)))
 
 
-def dearest_cost(max_length_mm: float, min_probability: float) -> float:
-    """Cost of the longest path whose geometric-mean probability is still allowed, mm."""
-    return max_length_mm * -math.log(min_probability)
+def dearest_cost(max_gap_mm: float, min_probability: float) -> float:
+    """Cost of the dearest path that is still allowed across a gap, mm; a path along faces is up to sqrt(3) longer."""
+    return math.sqrt(3) * max_gap_mm * -math.log(min_probability)

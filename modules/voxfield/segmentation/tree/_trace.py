@@ -1,9 +1,8 @@
-"""Centerlines of a mask: skeleton, then smooth lines through the centroids of cross-sections, out to the
-lumen's ends.
+"""Centerlines of a mask: skeleton, smooth lines through the centroids of sections, out to the lumen's ends.
 
 Lee's skeleton has the right topology but zigzags by a voxel and stops about a radius before an end. So its
 lines are smoothed (`_nodes`), moved to the centroids of their sections (`_section`) and smoothed again, three
-times, and each end is carried on straight until it leaves the lumen or the field of view. No section is
+times, and each end is walked on (`_ends`) until it leaves the lumen or the field of view. No section is
 trusted inside a junction, where it belongs to two branches, nor on a bridge.
 """
 
