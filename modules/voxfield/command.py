@@ -59,7 +59,7 @@ def call_from(stage: Stage[..., Any], options: argparse.Namespace) -> Call:
         stage,
         inputs,
         outputs,
-        read_settings(options.settings, options.set),
+        read_settings(stage, options.settings, options.set),
         seed=options.seed,
         device=options.device,
         show=options.progress,
@@ -67,12 +67,12 @@ def call_from(stage: Stage[..., Any], options: argparse.Namespace) -> Call:
     )
 
 
-def read_settings(file: Path | None, assignments: Sequence[str]) -> Mapping[str, Any]:
+def read_settings(stage: Stage[..., Any], file: Path | None, assignments: Sequence[str]) -> Mapping[str, Any]:
     """Settings of a YAML file with `--set` values on top."""
     from voxfield.settings_yaml import load_yaml
 
     values: dict[str, Any] = dict(load_yaml(file)) if file is not None else {}
-    values.update(parse_assignments(assignments))
+    values.update(parse_assignments(assignments, stage.settings.text_fields))
     return values
 
 

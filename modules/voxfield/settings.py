@@ -6,7 +6,8 @@ file and the command line is judged alike. pydantic gives the types, the bounds 
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+import typing
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,12 @@ class SettingsModel:
     def __init__(self, name: str, fields: Mapping[str, tuple[Any, Any]]) -> None:
         self.name = name
         self.fields = dict(fields)
+
+    @property
+    def text_fields(self) -> list[str]:
+        """Names of the settings that take text and no number."""
+        members = {name: set(typing.get_args(hint) or (hint,)) for name, (hint, _) in self.fields.items()}
+        return [name for name, kinds in members.items() if str in kinds and kinds <= {str, type(None)}]
 
     @cached_property
     def model(self) -> "type[BaseModel]":
@@ -77,16 +84,21 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
     return f"setting {key!r} is unknown; {hint}"
 
 
-def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
-    """Values of `--set name=value`; a value is read as YAML (`0.5`, `true`, `[1, 2]`, `null`, text)."""
+def parse_assignments(assignments: Iterable[str], text: Collection[str] = ()) -> dict[str, Any]:
+    """Values of `--set name=value`; a value is read as YAML (`0.5`, `true`, `[1, 2]`, `null`, text).
+
+    `text` names the settings that are text whatever they look like, such as a subject 01.
+    """
     from voxfield.settings_yaml import parse_yaml
 
     values: dict[str, Any] = {}
     for assignment in assignments:
-        name, equals, text = assignment.partition("=")
+        name, equals, value = assignment.partition("=")
         if not equals or not name:
             raise SettingsError(f"--set takes name=value; found {assignment!r}")
         if name in values:
             raise SettingsError(f"--set gives {name!r} twice; give it once")
-        values[name] = parse_yaml(text, source=f"--set {name}")
+        values[name] = parse_yaml(value, source=f"--set {name}")
+        if name in text and isinstance(values[name], int | float):
+            values[name] = value
     return values

@@ -66,6 +66,7 @@ def test_every_mistake_gets_its_line() -> None:
 def test_assignments_are_yaml() -> None:
     given = parse_assignments(["a=1e-3", "b=[1, 2]", "c=text", "d=null", "e=true", "f=no"])
     assert given == {"a": 0.001, "b": [1, 2], "c": "text", "d": None, "e": True, "f": "no"}
+    assert parse_assignments(["subject=01"], text=["subject"]) == {"subject": "01"}
     with pytest.raises(SettingsError, match="twice"):
         parse_assignments(["a=1", "a=2"])
     with pytest.raises(SettingsError, match="name=value"):
