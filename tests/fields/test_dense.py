@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fields.flows import dense_covariance, dense_observation, small_box, small_data
 from numpy.typing import NDArray
 
+from fields.flows import dense_covariance, dense_observation, small_box, small_data
 from voxfield.fields._evidence import Evidence, Model
 from voxfield.fields._observation import Observation, Operator
 from voxfield.fields._posterior import Posterior
@@ -19,7 +19,7 @@ MODEL = Model(length_mm=1.1, smoothness=2.5, noise_ratio=0.05, partial=1.3, corr
 def walls() -> WallPoints:
     """Three points of a wall between neighbouring cells."""
     inside = np.array([[1, 2, 3], [4, 4, 1], [6, 1, 2]])
-    outside = inside + [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    outside = inside + np.eye(3, dtype=np.int64)
     normal = np.array([[1, 0, 0], [0.6, 0.8, 0], [0, 0.28, 0.96]])
     return WallPoints(inside, outside, np.array([0.3, 0.5, 0.8]), normal)
 

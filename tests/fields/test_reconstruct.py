@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fields.flows import Tube, tube
 from scipy.ndimage import gaussian_filter
 
+from fields.flows import Tube, tube
 from voxfield.artifacts import Artifact, Image, VectorImage, face_labels
 from voxfield.errors import InputError, SettingsError
 from voxfield.fields import reconstruct
