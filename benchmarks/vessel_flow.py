@@ -11,10 +11,10 @@ from statistics import mean
 from typing import Any
 
 import numpy as np
-from _common import Claim, finish, options
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, label
 
+from _common import Claim, finish, options
 from voxfield.artifacts import Cohort, Image, LabelMap, VectorImage
 from voxfield.context import Context
 from voxfield.fields import evaluate as evaluate_velocity

@@ -36,8 +36,8 @@ def evaluate(
     lumen     (x, y, z) the true lumen, voxels above 0, same grid as `truth`
     openings  (x, y, z) the openings that the estimate used, same grid as `truth`
 
-    The true pressure of an opening is the mean of `truth` over the lumen voxels that touch its cap. An opening that the true
-    lumen does not touch is left out and told (`opening-off-truth`).
+    The true pressure of an opening is the mean of `truth` over the lumen voxels that touch its cap. An opening that the
+    true lumen does not touch is left out and told (`opening-off-truth`).
 
     Settings
     none
@@ -46,7 +46,8 @@ def evaluate(
     """
     for other in (lumen, openings):
         if not other.grid.same_as(truth.grid):
-            raise InputError(f"lies on another grid ({other.grid}) than the true pressure ({truth.grid})", file=other.file)
+            found = f"lies on another grid ({other.grid}) than the true pressure ({truth.grid})"
+            raise InputError(found, file=other.file)
     true = _opening_pressures(truth, lumen, openings)
     rows, reference = _rows(drops)
     judged: list[dict[str, Any]] = []
@@ -67,7 +68,8 @@ def evaluate(
             "inside_95": abs(error) <= NORMAL_95 * float(row["sd_pa"]),
         })  # fmt: skip
     if not judged:
-        raise InputError("no opening besides the reference touches the true lumen; nothing can be judged", file=drops.file)
+        found = "no opening besides the reference touches the true lumen; nothing can be judged"
+        raise InputError(found, file=drops.file)
     scale = sum(item["true_pa"] ** 2 for item in judged) ** 0.5
     values = {
         "openings": judged,
