@@ -31,6 +31,7 @@ class Domain:
 
     fraction   (nx, ny, nz)  share of every voxel of the scan that is lumen
     ends       cuts in voxels of the scan, inlet first
+    coarse     None where voxels of twice the edge close a throat
     """
 
     anatomy: Anatomy
@@ -38,7 +39,7 @@ class Domain:
     ends: tuple[End, ...]
     fraction: Real
     fine: Problem
-    coarse: Problem
+    coarse: Problem | None
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def build_domain(anatomy: Anatomy, spacing_mm: float, insets_mm: tuple[float, ..
     finer = tuple(replace(end, plane=FINER * end.plane) for end in ends)
     fine, level, inside = _problem(anatomy, (FINER * nx, FINER * ny, FINER * nz), spacing_mm / FINER, finer)
     fraction = _cropped(voxel_fractions(level, inside, spacing_mm / FINER))
-    return Domain(anatomy, spacing_mm, ends, block_mean(fraction, FINER), fine, coarse)
+    return Domain(anatomy, spacing_mm, ends, block_mean(fraction, FINER), fine, coarse if _open(coarse) else None)
 
 
 def _problem(
@@ -85,6 +86,11 @@ def _problem(
     return Problem(lattice, float(radius), float(np.pi * radius**2), shares), level, ~np.any(beyond, axis=0)
 
 
+def _open(problem: Problem) -> bool:
+    """Whether every outlet can be reached: coarse voxels may close a throat."""
+    return all(ids.size > 0 for ids in problem.lattice.outlets)
+
+
 def _cropped(padded: NDArray[Scalar]) -> NDArray[Scalar]:
     return padded[PAD:-PAD, PAD:-PAD, PAD:-PAD]
 
@@ -97,9 +103,9 @@ def coarse_truth(domain: Domain, flow: Flow, anatomy: Anatomy) -> Truth:
     stress = anatomy.density_kg_per_m3 * speed**2
     dense = [_cropped(part) for part in lattice.scatter(flow.velocity * speed)]
     centers = [0.5 * (_ahead(part, axis) + _behind(part, axis)) for axis, part in enumerate(dense)]
-    velocity = np.stack([block_mean(part, FINER) for part in centers], axis=-1)
-    zero = inlet_pressure(lattice, flow.pressure)
     cells = _cropped(lattice.cells)
+    velocity = np.stack([block_mean(np.where(cells >= 0, part, 0.0), FINER) for part in centers], axis=-1)
+    zero = inlet_pressure(lattice, flow.pressure)
     values = np.where(cells >= 0, (flow.pressure[np.maximum(cells, 0)] - zero) * stress, 0.0)
     share = block_mean((cells >= 0).astype(np.float64), FINER)
     mask = share > 0

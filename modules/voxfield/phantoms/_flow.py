@@ -23,6 +23,8 @@ from voxfield.phantoms._lattice import Bool, Int, Lattice, Real
 from voxfield.phantoms._momentum import Momentum
 from voxfield.phantoms._saddle import PressureSolver, solve_step
 
+FIRST_REYNOLDS = 20.0
+"""Where the way from rest begins; Newton's method reaches it in a few steps."""
 PAD = 2
 """Voxels around the field of view on every side of a lattice, fine or coarse."""
 
@@ -68,12 +70,14 @@ class Flow:
     iterations: int
 
 
-def solve_flow(fine: Problem, coarse: Problem, reynolds: float, *, tolerance: float = 1e-5) -> Flow:
-    """Steady flow on the fine lattice. `coarse` is the same vessel on voxels of twice the edge."""
-    led = _lead(Momentum(coarse.lattice, 1.0, damping=1 / 8), coarse, _rest(coarse), 20.0, reynolds, tolerance=1e-3)
-    start = _project(fine, _refine(coarse, fine, led))
-    flow = _lead(Momentum(fine.lattice, 1.0), fine, start, max(led.reynolds, 20.0), reynolds, tolerance=tolerance)
-    return _project(fine, flow)
+def solve_flow(fine: Problem, coarse: Problem | None, reynolds: float, *, tolerance: float = 1e-5) -> Flow:
+    """Steady flow on the fine lattice; `coarse` is the same vessel on voxels of twice the edge."""
+    start, first = _rest(fine), FIRST_REYNOLDS
+    if coarse is not None:
+        leader = Momentum(coarse.lattice, 1.0, damping=1 / 8)
+        led = _lead(leader, coarse, _rest(coarse), first, reynolds, tolerance=1e-3)
+        start, first = _project(fine, _refine(coarse, fine, led)), max(led.reynolds, first)
+    return _project(fine, _lead(Momentum(fine.lattice, 1.0), fine, start, first, reynolds, tolerance=tolerance))
 
 
 def _rest(problem: Problem) -> Flow:

@@ -166,7 +166,7 @@ def beyond_ends(owner: Int, ends: tuple[End, ...], pad: int) -> list[Bool]:
 
 
 def voxel_fractions(level: Real, inside: Bool, spacing_mm: float) -> Real:
-    """Share of every voxel that lies in the lumen, by 4 x 4 x 4 samples of the level along its local slope.
+    """Share of every voxel that lies in the lumen, by 4 x 4 x 4 samples of the level's local slope and bend.
 
     level   (nx, ny, nz)  mm at the centres
     inside  (nx, ny, nz)  False for voxels beyond the ends, which hold nothing
@@ -176,12 +176,14 @@ def voxel_fractions(level: Real, inside: Bool, spacing_mm: float) -> Real:
     cut = cut[np.all((cut > 0) & (cut < np.array(level.shape) - 1), axis=1)]
     offsets = (np.arange(4) - 1.5) / 4
     steps = np.stack(np.meshgrid(offsets, offsets, offsets, indexing="ij"), axis=-1).reshape(-1, 3)
-    slope = np.empty((len(cut), 3))
+    center = level[tuple(cut.T)]
+    samples = np.repeat(center[:, None], len(steps), axis=1)
     for axis in range(3):
         shift = np.eye(3, dtype=np.int64)[axis]
         ahead, behind = level[tuple((cut + shift).T)], level[tuple((cut - shift).T)]
-        slope[:, axis] = np.clip(0.5 * (ahead - behind), -1.5 * spacing_mm, 1.5 * spacing_mm)
-    samples = level[tuple(cut.T)][:, None] + slope @ steps.T
+        slope = np.clip(0.5 * (ahead - behind), -1.5 * spacing_mm, 1.5 * spacing_mm)
+        bend = np.clip(ahead - 2 * center + behind, -spacing_mm, spacing_mm)
+        samples += np.outer(slope, steps[:, axis]) + np.outer(0.5 * bend, steps[:, axis] ** 2)
     fraction[tuple(cut.T)] = np.mean(samples < 0, axis=1)
     return np.where(inside, fraction, 0.0)
 

@@ -39,7 +39,7 @@ class Vessel(NamedTuple):
 def vessel(
     *,
     anatomy_seed: Annotated[int, Ge(0)] | None = None,
-    spacing_mm: Annotated[float, Ge(0.5), Le(2.1)] = 0.7,
+    spacing_mm: Annotated[float, Ge(0.5), Le(1.4)] = 0.7,
     bifurcations: Annotated[int, Ge(1), Le(3)] | None = None,
     stenoses: Annotated[int, Ge(0), Le(3)] | None = None,
     reynolds: Annotated[float, Ge(1), Le(300)] | None = None,
