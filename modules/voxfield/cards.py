@@ -14,7 +14,9 @@ def card(stage: Stage[..., Any]) -> str:
     lines = [
         f"# {stage.name}",
         "",
+        "```text",  # as it was written: shapes and settings stand in columns
         (inspect.getdoc(stage.function) or "").strip(),
+        "```",
         "",
         "## In",
         *[_port_line(port, f"--{port.flag}") for port in stage.inputs],
