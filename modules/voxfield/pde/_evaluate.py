@@ -62,10 +62,10 @@ def evaluate(
             "opening": opening,
             "true_pa": expected,
             "estimate_pa": float(row["pressure_pa"]),
-            "sd_pa": float(row["sd_pa"]),
+            "sd_pa": row["sd_pa"],
             "error_pa": error,
             "relative_error": error / abs(expected) if expected else None,
-            "inside_95": abs(error) <= NORMAL_95 * float(row["sd_pa"]),
+            "inside_95": None if row["sd_pa"] is None else abs(error) <= NORMAL_95 * row["sd_pa"],
         })  # fmt: skip
     if not judged:
         found = "no opening besides the reference touches the true lumen; nothing can be judged"
@@ -74,7 +74,7 @@ def evaluate(
     values = {
         "openings": judged,
         "relative_l2": sum(item["error_pa"] ** 2 for item in judged) ** 0.5 / scale if scale else None,
-        "inside_95": sum(item["inside_95"] for item in judged),
+        "inside_95": sum(bool(item["inside_95"]) for item in judged),
         "judged": len(judged),
     }
     return PressureMetrics(Metrics(values))
