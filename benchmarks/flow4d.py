@@ -1,9 +1,9 @@
 """A CFD-based 4D-flow pair with half of its truth: our reconstruction, trilinear interpolation, a biharmonic smoother.
 
 Every figure is taken inside the high-resolution mask > .5 over the given half. Settings are chosen without the truth:
-noise, scale, smoothness and wall by the evidence of the low-resolution data, the smoother's weight by leave-out error on
-them; the observation operator (corner-aligned 1-2-1) and the grid rule are those of the data's description. The data are
-simulated from CFD: nothing here speaks about scanners.
+noise, scale, smoothness and wall by the evidence of the low-resolution data, the smoother's weight by leave-out error
+on them; the observation operator (corner-aligned 1-2-1) and the grid rule are those of the data's description. The data
+are simulated from CFD: nothing here speaks about scanners.
 """
 
 import resource
@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from _common import Claim, finish, options
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.ndimage import distance_transform_edt, map_coordinates
 from scipy.sparse.linalg import cg
 
+from _common import Claim, finish, options
 from voxfield.artifacts import Cohort, Image, LabelMap, RawFile, VectorImage
 from voxfield.context import Context
 from voxfield.fields import reconstruct
@@ -73,7 +73,7 @@ def interpolated(case: Case) -> Array:
 
 
 def smoothed(case: Case) -> Array:
-    """Least squares with a biharmonic penalty inside the given mask, its weight chosen by leaving out every fifth voxel."""
+    """Least squares with a biharmonic penalty inside the given mask; a fifth of the voxels, left out, choose its weight."""
     domain = case.fine_mask >= 0.5
     observe, laplacian, seen = operators(domain, np.asarray(case.labels.data) > 0)
     measured = case.velocity.data[..., 0, :].astype(float)[seen]
@@ -112,7 +112,8 @@ def operators(domain: Mask, coarse: Mask) -> tuple[sparse.csr_matrix, sparse.csr
         columns.append(target[ok])
         entries.append(np.full(int(ok.sum()), float(np.prod([2 - abs(s - 1) for s in shift]))))
     observe = sparse.csr_matrix(
-        (np.concatenate(entries), (np.concatenate(rows), np.concatenate(columns))), shape=(len(seen[0]), int(domain.sum()))
+        (np.concatenate(entries), (np.concatenate(rows), np.concatenate(columns))),
+        shape=(len(seen[0]), int(domain.sum())),
     )
     observe = sparse.diags(1 / np.asarray(observe.sum(axis=1)).ravel()) @ observe
     edges = []
@@ -142,8 +143,8 @@ def segmented(case: Case, seed: int, steps: int) -> Image:
 def ours(case: Case, probability: Image, seed: int) -> tuple[Array, Array, dict[str, Any]]:
     """Posterior mean and standard deviation, and what the stage says of itself.
 
-    The lumen is taken where its probability exceeds .2: without a wall condition the level moves no number, it only says
-    where the field is told.
+    The lumen is taken where its probability exceeds .2: without a wall condition the level moves no number, it only
+    says where the field is told.
     """
     found = reconstruct(
         case.velocity, probability, refine=REFINE, alignment="corner", observation="corner-aligned",
@@ -154,7 +155,9 @@ def ours(case: Case, probability: Image, seed: int) -> tuple[Array, Array, dict[
     return found.mean.data[..., 0, :].astype(float), found.sd.data[..., 0, :].astype(float), facts
 
 
-def row(name: str, seed: int, case: Case, make: Callable[[], tuple[Array, Array | None, dict[str, Any]]]) -> dict[str, Any]:
+def row(
+    name: str, seed: int, case: Case, make: Callable[[], tuple[Array, Array | None, dict[str, Any]]]
+) -> dict[str, Any]:
     """Run one method and judge it inside the given half."""
     started = time.process_time()
     field, sd, facts = make()
@@ -202,7 +205,9 @@ def main() -> None:
         rows.append(row("ours, given mask", seed, case, lambda seed=seed: ours(case, given, seed)))
         if not chosen.quick:
             lumen = segmented(case, seed, 400)
-            rows.append(row("ours, segmented lumen", seed, case, lambda seed=seed, lumen=lumen: ours(case, lumen, seed)))
+            rows.append(
+                row("ours, segmented lumen", seed, case, lambda seed=seed, lumen=lumen: ours(case, lumen, seed))
+            )
 
     def worst(name: str, key: str = "relative L2") -> float:
         return max(float(r[key]) for r in rows if r["method"] == name)
