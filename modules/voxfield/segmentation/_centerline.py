@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 BRIDGE_LABEL = 2
 SWC_VESSEL, SWC_BRIDGE = 0, 7
+TOLD_STENOSIS, RESOLVED_VOXELS = 0.3, 5
 BRANCH_COLUMNS = (
     "branch", "parent", "generation", "length_mm", "radius_mean_mm", "radius_min_mm", "radius_distal_mm",
     "stenosis", "bridge", "start_x_mm", "start_y_mm", "start_z_mm", "end_x_mm", "end_y_mm", "end_z_mm",
@@ -208,6 +209,11 @@ def _report(
     if components > traced.trees:
         text = f"{components - traced.trees} of {components} components are too short for a centerline"
         ctx.finding("no-centerline", "warning", text, value=components - traced.trees)
+    throats = [b for b in branches if (b.stenosis or 0) >= TOLD_STENOSIS and b.least is not None]
+    coarse = [b for b in throats if 2 * (b.least or 0) < RESOLVED_VOXELS * grid.spacing.max()]
+    if coarse:
+        text = f"{len(coarse)} of {len(throats)} narrow branches have fewer than {RESOLVED_VOXELS} voxels across"
+        ctx.finding("throat-unresolved", "warning", text, value=len(coarse))
     closed = sum(label == 0 and not end.loop for end, label in zip(traced.ends, marked.of_end, strict=True))
     if closed:
         text = f"{closed} ends without an opening: thinner than the limit, or without a clear section"

@@ -26,6 +26,7 @@ from voxfield.segmentation.tree._skeleton import Floats, Ints
 WALL, FIRST = 1, 2
 WHOLE = 0.9
 PATCH = 4
+TIP_VOXELS = 1.5
 DEEPEST_CUT = 3.0
 CAP_WIDTH = 1.5
 
@@ -66,75 +67,100 @@ def mark_openings(
 ) -> Openings:
     """Label the openings of a traced (x, y, z) lumen; the ends of the first tree come first, its root as label 2."""
     labels = np.zeros(lumen.shape, np.int32)
-    of_end = [0] * len(ends)
+    patches = _Patches(lumen, spacing)
     names = {WALL: "wall"}
     cuts: dict[int, Cut] = {}
-    patches, patch_voxels, patch_of = _patches(lumen)
-    label_of_patch: dict[int, int] = {}
+    of_end = [0] * len(ends)
     tree = cKDTree(nodes.points)
     for place, end in enumerate(ends):
-        row = nodes.rows[end.path] if end.root else nodes.rows[end.path][::-1]
         if end.loop:
             continue
-        patch = _patch_near(nodes.points[row[0]], patch_voxels, patch_of, spacing, end.edge)
-        label = label_of_patch.get(patch, FIRST + len(names) - 1) if patch else FIRST + len(names) - 1
+        row = nodes.rows[end.path] if end.root else nodes.rows[end.path][::-1]
         cut = _cut(nodes, row, radius, clear, spacing)
+        patch = patches.near(nodes.points[row[0]], cut, end.edge)
+        cap: Ints = np.zeros((0, 3), np.int64)
         if cut is not None:
             cuts[place] = cut
-        if not patch and cut is not None and cut.radius >= min_radius_mm:
-            cap = _cap_voxels(labels, lumen, tree, cut, spacing, cap_voxels)
-            # An end that the field of view cuts aslant: the patch on the face is its opening.
-            on_face = patches[tuple(cap[lumen[tuple(cap.T)]].T)]
-            patch = int(on_face.max(initial=0))
-            label = label_of_patch.get(patch, label)
             if not patch:
-                labels[tuple(cap.T)] = label
-        elif not patch:
+                cap = _cap_voxels(labels, lumen, tree, cut, spacing, cap_voxels)
+                # An end that the field of view cuts aslant: the patch on the face is its opening.
+                patch = patches.among(cap, cut)
+        if not patch and (cut is None or cut.radius < min_radius_mm):
             continue
+        label = patches.taken.get(patch, FIRST + len(names) - 1)
         if patch:
-            label_of_patch[patch] = label
-            labels[(patches == patch) & (labels == 0)] = label
+            patches.draw(labels, patch, label)
+        else:
+            labels[tuple(cap.T)] = label
         of_end[place] = label
-        if label not in names:
-            first_root = label == FIRST and end.root
-            names[label] = "inlet" if first_root else f"inlet-{label}" if end.root else f"opening-{label}"
-    lone = 0
-    sizes = np.bincount(patch_of) if len(patch_of) else np.zeros(1, int)
-    for patch in np.flatnonzero(sizes >= PATCH).tolist():
-        if patch and patch not in label_of_patch:
-            label = FIRST + len(names) - 1
-            labels[(patches == patch) & (labels == 0)] = label
-            names[label] = f"opening-{label}"
-            lone += 1
+        first_root = label == FIRST and end.root
+        names.setdefault(label, "inlet" if first_root else f"{'inlet' if end.root else 'opening'}-{label}")
+    lone = patches.left()
+    for patch in lone:
+        label = FIRST + len(names) - 1
+        patches.draw(labels, patch, label)
+        names[label] = f"opening-{label}"
     _close(labels, lumen)
-    return Openings(labels, of_end, names, cuts, lone)
+    return Openings(labels, of_end, names, cuts, len(lone))
+
+
+class _Patches:
+    """Patches of the lumen on the faces of the field of view, numbered from 1, and the labels that they took."""
+
+    def __init__(self, lumen: Mask, spacing: Floats) -> None:
+        self.spacing = spacing
+        self.map, _ = label_components(lumen & _shell(lumen.shape))
+        self.voxels = np.argwhere(self.map)
+        self.number = self.map[tuple(self.voxels.T)].astype(np.int64)
+        self.size = np.bincount(self.number, minlength=1)
+        self.taken: dict[int, int] = {}
+
+    def near(self, tip: Floats, cut: Cut | None, edge: bool) -> int:
+        """The patch that opens an end with its tip (3,) mm; 0 for none. At an edge it is the nearest."""
+        if not len(self.voxels):
+            return 0
+        distance = np.linalg.norm(self.voxels - tip / self.spacing, axis=1)
+        nearest = int(distance.argmin())
+        patch = int(self.number[nearest])
+        return patch if (edge or distance[nearest] <= TIP_VOXELS) and self._wide(patch, cut) else 0
+
+    def among(self, cap: Ints, cut: Cut) -> int:
+        """The largest patch that a cap (n, 3) would cover, if it is wide enough to be the opening; 0 for none."""
+        found = np.unique(self.map[tuple(cap.T)])
+        wide = [int(k) for k in found if k and self._wide(int(k), cut)]
+        return max(wide, key=lambda k: int(self.size[k]), default=0)
+
+    def _wide(self, patch: int, cut: Cut | None) -> bool:
+        """Whether a patch has half the area of the section: less would throttle the flow."""
+        area = float(self.size[patch]) * float(self.spacing.prod()) ** (2 / 3)
+        return cut is None or area >= np.pi * cut.radius**2 / 2
+
+    def draw(self, labels: NDArray[np.int32], patch: int, label: int) -> None:
+        """Write a patch into the labels."""
+        self.taken[patch] = label
+        labels[(self.map == patch) & (labels == 0)] = label
+
+    def left(self) -> list[int]:
+        """Patches of some size that no end has taken and no cap has covered."""
+        return [k for k in np.flatnonzero(self.size >= PATCH).tolist() if k and k not in self.taken]
 
 
 def fluid(lumen: Mask, labels: NDArray[np.int32]) -> Mask:
-    """The lumen without its caps; voxels on the faces of the field of view belong to it."""
-    return np.asarray(lumen & ((labels < FIRST) | _shell(lumen.shape)))
+    """The lumen without its caps. Labelled voxels on the faces of the field of view belong to it, unless a
+       cap has
+    cut them off from the rest."""
+    rest = lumen & (labels < FIRST)
+    parts, count = label_components(rest | (lumen & _shell(lumen.shape)), 6)
+    reached = np.zeros(count + 1, bool)
+    reached[parts[rest]] = True
+    reached[0] = False
+    return np.asarray(reached[parts])
 
 
 def _shell(shape: tuple[int, ...]) -> Mask:
     shell = np.ones(shape, bool)
     shell[tuple(slice(1, -1) if n > 2 else slice(None) for n in shape)] = False
     return shell
-
-
-def _patches(lumen: Mask) -> tuple[NDArray[np.integer], Ints, Ints]:
-    """Patches of the lumen on the faces of the volume: labels, their voxels (n, 3), the patch (n,) of each."""
-    patches, _ = label_components(lumen & _shell(lumen.shape))
-    voxels = np.argwhere(patches)
-    return patches, voxels, patches[tuple(voxels.T)].astype(np.int64)
-
-
-def _patch_near(tip: Floats, voxels: Ints, patch_of: Ints, spacing: Floats, edge: bool) -> int:
-    """The patch at a tip (3,) mm: the nearest one at an edge, else one within a voxel and a half; 0 for none."""
-    if not len(voxels):
-        return 0
-    distance = np.linalg.norm(voxels - tip / spacing, axis=1)
-    nearest = int(distance.argmin())
-    return int(patch_of[nearest]) if edge or distance[nearest] <= 1.5 else 0
 
 
 def _cut(nodes: Nodes, row: Ints, radius: Floats, clear: NDArray[np.bool_], spacing: Floats) -> Cut | None:

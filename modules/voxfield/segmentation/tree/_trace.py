@@ -77,7 +77,9 @@ def trace(
     on_bridge = _at(bridge, nodes.points, spacing)
     sections = _sections(nodes, solid, spacing)
     clear = ~junction_zone(nodes) & ~on_bridge & (sections.escaped < 0.5)
-    radius = _fill(nodes, sections.radius, clear, voxel / 2)
+    # A channel of one voxel has the area of its face: what is smaller is the interpolation, not the lumen.
+    measured = np.where(sections.radius > 0, np.maximum(sections.radius, voxel / 2), 0)
+    radius = _fill(nodes, measured, clear, voxel / 2)
     radius[on_bridge] = np.nan
     return Trace(nodes, radius, clear, on_bridge, ends, graph.points[graph.loops].mean(axis=1), trees)
 
