@@ -127,6 +127,25 @@ def test_field_of_view_cuts_the_trunk() -> None:
     assert start == pytest.approx(lumen.affine[2, 3] - 0.35, abs=0.4)
 
 
+def test_a_patch_too_small_for_its_vessel_is_no_opening() -> None:
+    """A single voxel on the face would throttle the flow: the end is capped inside instead."""
+    x = np.indices((15, 15, 40))
+    mask = ((x[0] - 7) ** 2 + (x[1] - 7) ** 2 <= 16) & (x[2] > 0)
+    mask[7, 7, 0] = True
+    result = centerline(LabelMap(mask.astype(np.uint8), np.eye(4)))
+    lumen = Lumen(mask, np.eye(4), [])
+    assert min(open_faces(lumen, result).values()) >= 40
+
+
+def test_unresolved_throat_is_told() -> None:
+    ctx = Context()
+    traced(draw(fork(), ISOTROPIC), ctx=ctx)
+    assert "throat-unresolved" in ctx.findings.codes()
+    wide = Context()
+    traced(draw(fork(narrowing=0.0), ISOTROPIC), ctx=wide)
+    assert "throat-unresolved" not in wide.findings.codes()
+
+
 def test_root_is_the_end_nearest_to_the_setting() -> None:
     lumen = draw(fork(), ISOTROPIC)
     result = traced(lumen, root_mm=(18.0, 3.0, 48.0))
