@@ -73,7 +73,7 @@ def interpolated(case: Case) -> Array:
 
 
 def smoothed(case: Case) -> Array:
-    """Least squares with a biharmonic penalty inside the given mask; a left-out fifth of the voxels chooses its weight."""
+    """Least squares with a biharmonic penalty inside the given mask; left-out voxels choose its weight."""
     domain = case.fine_mask >= 0.5
     observe, laplacian, seen = operators(domain, np.asarray(case.labels.data) > 0)
     measured = case.velocity.data[..., 0, :].astype(float)[seen]
