@@ -27,7 +27,7 @@ def trained(count: int = 120, **settings: Any) -> tuple[Any, Context]:
 def model() -> Model:
     """A model that learnt a little: 60 tubes, features beside the images."""
     cohort, images, tables = tubes(120, labelled=0.9)
-    made: Model = train(cohort, images, tables, **QUICK, ctx=Context(seed=1, device="cpu")).model
+    made: Model = train(cohort, images, tables, inputs="both", **QUICK, ctx=Context(seed=1, device="cpu")).model
     return made
 
 
@@ -39,7 +39,7 @@ class TestTrain(StageContract):
         return {"cohort": cohort, "images": images, "features": tables}
 
     def make_settings(self) -> Mapping[str, Any]:
-        return {**QUICK, "checkpoint_every": 2}
+        return {**QUICK, "checkpoint_every": 2, "inputs": "both"}
 
 
 class TestPredict(StageContract):
@@ -231,7 +231,7 @@ def test_mistakes_are_told(model: Model) -> None:
 
 def test_features_alone_and_images_alone() -> None:
     cohort, images, tables = tubes(40)
-    for choice, dims in (("features", 0), ("image", 3)):
+    for choice, dims in (("features", 0), ("image", 3), ("auto", 0)):
         made = train(cohort, images, tables, inputs=choice, **QUICK, ctx=Context(device="cpu"))
         assert made.model.config["network"]["dims"] == dims
         predict(images[0], made.model, tables[0], ctx=Context(device="cpu"))

@@ -89,7 +89,7 @@ def test_ordinal_fixmatch_by_hand() -> None:
     labelled = Inputs(None, torch.tensor([[2.0, 0.0]]), torch.tensor([0]))
     unlabelled = Inputs(None, torch.tensor([[0.0, 0.0], [1.0, 0.0]]), torch.tensor([1, 2]))
     batch = Batch(labelled, torch.tensor([[0.0, 1.0, 0.0]]), unlabelled, progress=1.0)
-    loss, figures = FixMatchOrdinal(weight=0.5).loss(batch, nets)
+    loss, figures = FixMatchOrdinal(weight=0.5, window=0.95, sharpness=2.0).loss(batch, nets)
     # labelled: -log .5, and F - G = (.25, -.25): (.0625 + .0625) / 2
     known = -torch.log(torch.tensor(0.5)) + 0.0625
     # row 0 is accepted (.6 + .4 > .95) with target (.36, .16, 0) / .52; row 1 is not (.5)

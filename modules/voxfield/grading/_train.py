@@ -39,7 +39,7 @@ def train(
     average: Annotated[float, Ge(0), Lt(1)] = 0.99,
     mirror: tuple[Literal["x", "y", "z"], ...] = (),
     scaling: Annotated[float, Ge(0), Lt(1)] = 0.05,
-    feature_noise: Annotated[float, Ge(0)] = 0.5,
+    feature_noise: Annotated[float, Ge(0)] = 1.0,
     feature_drop: Annotated[float, Ge(0), Lt(1)] = 0.1,
     grades: Annotated[int, Ge(2), Le(100)] | None = None,
     labels_per_grade: Annotated[int, Ge(1)] | None = None,
@@ -72,7 +72,7 @@ def train(
     Settings
     algorithm: what the loss of a batch is; `supervised`, `fixmatch_ordinal` or one of a plug-in.
     options: of the algorithm, each `name=value`, such as `window=0.9`.
-    inputs: what the network sees; auto is both where features are given, else the image.
+    inputs: what the network sees; auto is the features where they are given, else the image.
     cells: of the network's grid along the longest side; the cells are isotropic, never finer than the scans.
     channels: of the convolution stages, multiples of 4; each stage halves the resolution.
     hidden: width of the perceptron beside the straight line from features to the head; 0 for the line alone.

@@ -5,7 +5,8 @@ honest network is rarely that sure: the rule accepts 3 % of such images. Here
 
     accept   if the mass within one grade of the most likely grade exceeds `window`: doubt between
              neighbours is no reason to throw an image away, doubt between healthy and severe is
-    target   p^sharpness / sum p^sharpness, soft: the doubt between neighbours is kept
+    target   p^sharpness / sum p^sharpness, soft: the doubt between neighbours is kept. Sharpening suits grades
+             that an image decides; where a hidden cause leaves honest doubt it only makes the network too sure
     loss     CE + ordinal * RPS of the labelled, plus weight * mean over all unlabelled of
              accepted * (CE(target, strong) + ordinal * RPS(target, strong))
 
@@ -35,8 +36,8 @@ class FixMatchOrdinal(Algorithm):
 
     unlabelled_ratio: int = 2
     weight: float = 1.0
-    window: float = 0.95
-    sharpness: float = 2.0
+    window: float = 0.8
+    sharpness: float = 1.0
     ordinal: float = 1.0
     ramp: float = 0.2
 
