@@ -164,3 +164,18 @@ def test_growing_the_cohort_keeps_its_anatomies() -> None:
 def test_cohort_without_training_patients_is_refused() -> None:
     with pytest.raises(SettingsError, match="leave no patient to train"):
         cohort(calibration=0.6, test=0.4)
+
+
+def test_flow_that_can_not_be_found_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from voxfield.phantoms import _flow
+
+    newton = _flow._newton
+
+    def reluctant(*args: Any) -> Any:
+        return newton(*args) if args[3] <= 40 else None
+
+    monkeypatch.setattr(_flow, "_newton", reluctant)
+    context = Context(seed=3)
+    found = vessel(**SMALL, reynolds=100.0, ctx=context)
+    assert [finding.code for finding in context.findings] == ["reynolds-lowered"]
+    assert 30 < found.truth.values["reynolds"] <= 40

@@ -77,7 +77,13 @@ def solve_flow(fine: Problem, coarse: Problem | None, reynolds: float, *, tolera
         leader = Momentum(coarse.lattice, 1.0, damping=1 / 8)
         led = _lead(leader, coarse, _rest(coarse), first, reynolds, tolerance=1e-3)
         start, first = _project(fine, _refine(coarse, fine, led)), max(led.reynolds, first)
-    return _project(fine, _lead(Momentum(fine.lattice, 1.0), fine, start, first, reynolds, tolerance=tolerance))
+    momentum = Momentum(fine.lattice, 1.0)
+    flow = _project(fine, _lead(momentum, fine, start, first, reynolds, tolerance=tolerance))
+    if flow.residual > tolerance:
+        # Balancing mass moved the velocity a little; one more step sees to the forces.
+        better = _newton(momentum, fine, flow, flow.reynolds, tolerance)
+        flow = flow if better is None else _project(fine, better)
+    return flow
 
 
 def _rest(problem: Problem) -> Flow:
