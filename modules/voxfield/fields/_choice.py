@@ -61,7 +61,9 @@ def choose(evidence: Evidence, wishes: Wishes) -> Choice:
     chosen = free
     if walls:
         bound = _best_bound(evidence, walls, wishes.levels, free, bounds, rivals)
-        if wishes.condition is not None or evidence(bound).log_evidence > evidence(free).log_evidence:
+        # A condition that fits best when it is loosened to the end of the scale is one that the data do not show.
+        shown = bound.wall_ratio < WALL_RATIOS[-1] and evidence(bound).log_evidence > evidence(free).log_evidence
+        if wishes.condition is not None or shown:
             chosen = bound
     weights = level_weights(evidence, chosen, wishes.levels)
     longest = wishes.length_mm is None and chosen.length_mm > 0.99 * bounds.length_mm[1]

@@ -56,9 +56,7 @@ class Window:
 
     @property
     def _edge(self) -> NDArray[np.bool_]:
-        edge = np.ones(self.grid.shape, dtype=bool)
-        edge[1:-1, 1:-1, 1:-1] = False
-        return edge[self.slices] & (self.probability > 0)
+        return _faces_of(self.grid.shape)[self.slices] & (self.probability > 0)
 
     @property
     def slices(self) -> tuple[slice, slice, slice]:
@@ -112,13 +110,32 @@ def make_window(
         labels = _resample(np.asarray(lumen.data), place, order=0)
         chance = np.where(labels == BRIDGE, np.maximum(chance, CORRECTED), chance)
         chance = np.where(binary_dilation(labels > 0, iterations=REACH), chance, 0.0)
-    marks = _edge_marks(chance > lowest) if openings is None else _resample(np.asarray(openings.data), place, order=0)
+    marks = _edge_marks(chance > lowest) if openings is None else _fine_marks(np.asarray(openings.data), place)
     inside = (chance > lowest) & ~(marks >= OPENING)
     if not inside.any():
         raise InputError(f"nothing lies above {lowest:g} in it: no lumen to reconstruct in", file=probability.file)
     start, stop = _bounds(inside, refine)
     part = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
     return Window(grid, start, chance[part], marks[part].astype(np.int64))
+
+
+def _fine_marks(openings: NDArray[np.integer], place: Real | None) -> Real:
+    """Openings on the fine grid.
+
+    A label on the face of the field of view marks the lumen there, not a cap: of the cells of such a voxel only those
+    on the face carry it, since the ones behind would cut the vessel off.
+    """
+    marks = np.array(_resample(openings, place, order=0), dtype=float)
+    on_face = _resample((_faces_of(openings.shape) & (openings >= OPENING)).astype(np.uint8), place, order=0) > 0
+    marks[on_face & ~_faces_of(marks.shape)] = 0
+    return marks
+
+
+def _faces_of(shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Cells on the faces of a grid."""
+    edge = np.ones(shape, dtype=bool)
+    edge[1:-1, 1:-1, 1:-1] = False
+    return edge
 
 
 def make_observation(window: Window, refine: int, operator: Operator, alignment: Alignment) -> Observation:
