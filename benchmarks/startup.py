@@ -39,12 +39,13 @@ def median_cpu(words: Sequence[str], repeats: int) -> float:
 def commands(folder: Path) -> dict[str, list[str]]:
     """The commands that are timed, on a scan of 16^3 voxels."""
     voxfield = [sys.executable, "-m", "voxfield"]
-    scan, mask = folder / "scan.nii.gz", folder / "mask.nii.gz"
+    scan, mask, other = (folder / f"{name}.nii.gz" for name in ("scan", "mask", "other"))
     data = np.random.default_rng(0).random((16, 16, 16)).astype("f4")
     Image(data, np.eye(4)).save(scan)
     LabelMap((data > 0.5).astype("u1"), np.eye(4)).save(mask)
+    LabelMap((data > 0.4).astype("u1"), np.eye(4)).save(other)
     annotate = ["--image", str(scan), "--set", "threshold=0.5", "--out-annotation", str(folder / "a.nii.gz")]
-    evaluate = ["--prediction", str(mask), "--reference", str(mask), "--out-metrics", str(folder / "m.json")]
+    evaluate = ["--prediction", str(mask), "--reference", str(other), "--out-metrics", str(folder / "m.json")]
     return {
         "voxfield list": [*voxfield, "list"],
         "voxfield --help": [*voxfield, "--help"],

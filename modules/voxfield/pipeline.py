@@ -7,6 +7,7 @@ until nothing new fails, so that a training or a report uses whatever finished.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -44,8 +45,7 @@ def run_pipeline(
     command = _snakemake(home, run, place, profile, cores)
     if dry:
         return subprocess.call([*command, "--dry-run"])
-    for old in (run / "failures").glob("*.json"):
-        old.unlink()
+    _sweep(run)
     if (run / ".snakemake" / "locks").is_dir() and any((run / ".snakemake" / "locks").iterdir()):
         subprocess.run([*command, "--unlock"], check=True, capture_output=True)
     started, cpu = time.monotonic(), _child_cpu()
@@ -53,6 +53,15 @@ def run_pipeline(
         return _until_settled(command, run)
     finally:
         _note_time(run, time.monotonic() - started, _child_cpu() - cpu)
+
+
+def _sweep(run: Path) -> None:
+    """Forget the failures of earlier tries, and remove the unfinished files that a kill left behind."""
+    for old in (run / "failures").glob("*.json"):
+        old.unlink()
+    for partial in run.rglob(".vf*"):
+        sys.stderr.write(f"removing {partial.relative_to(run)}, left unfinished by a job that was killed\n")
+        shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
 
 
 def _child_cpu() -> float:
