@@ -22,7 +22,9 @@ def find(kind: str, builtin: Mapping[str, str], name: str) -> Any:
     builtin  name -> "module:attribute" of those that ship with Voxfield
     """
     group = f"voxfield.grading.{kind}"
-    targets = {entry.name: entry.value for entry in sorted(entry_points(group=group))} | dict(builtin)
+    targets = dict(builtin)
+    if name not in targets:  # only then: reading what is installed costs more than a prediction
+        targets |= {entry.name: entry.value for entry in sorted(entry_points(group=group))}
     if name not in targets:
         raise SettingsError(unknown_key(name, targets).replace("setting", kind.rstrip("s"), 1))
     module, _, attribute = targets[name].partition(":")
