@@ -67,9 +67,9 @@ def tell(problem: Problem, result: Result, ctx: Context) -> None:
 
 
 def _dense(result: Result, values: Real) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Values (t, n, 3) at the cells of the lumen as (x, y, z, t, 3)."""
-    field = np.zeros((*result.lumen.shape, values.shape[0], 3), dtype=np.float32)
-    field[result.lumen] = np.moveaxis(values, 0, 1)
+    """Values (t, n, 3) at the cells told as (x, y, z, t, 3)."""
+    field = np.zeros((*result.told.shape, values.shape[0], 3), dtype=np.float32)
+    field[result.told] = np.moveaxis(values, 0, 1)
     return field
 
 

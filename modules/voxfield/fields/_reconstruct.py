@@ -11,8 +11,8 @@ from voxfield.stage import Context, Resources, stage
 class Reconstruction(NamedTuple):
     """Posterior velocity on the fine grid, in the unit of the measurement.
 
-    mean     (x, y, z, t, 3) zero outside the lumen
-    sd       (x, y, z, t, 3) standard deviation of each component, zero outside the lumen
+    mean     (x, y, z, t, 3) zero outside the lumen; without a wall condition, outside what may be lumen
+    sd       (x, y, z, t, 3) standard deviation of each component, zero likewise
     samples  at least 16 draws, each with the lumen that was drawn for it
     flux     normal velocities on the faces of the lumen, of the mean (averaged over frames); divergence-free
     domain   the lumen at the wall level chosen: 1 lumen
@@ -27,7 +27,7 @@ class Reconstruction(NamedTuple):
     metrics: Metrics
 
 
-@stage(resources=Resources(mem_mb=4000, runtime=60, threads=1), version=1)
+@stage(resources=Resources(mem_mb=4000, runtime=60, threads=1), version=2)
 def reconstruct(
     velocity: VectorImage,
     probability: Image,

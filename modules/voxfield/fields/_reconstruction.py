@@ -60,8 +60,10 @@ class Result:
     """Everything on the window of the fine grid; vectors along the voxel axes.
 
     lumen       (x, y, z) at the level chosen
+    told        (x, y, z) where mean and standard deviation are told: the lumen; without a wall condition, in which
+                case the field does not know of a wall, all cells that may be lumen
     union       (x, y, z) the lumen and those of all samples
-    mean, sd    (t, n, 3) at the n cells of the lumen
+    mean, sd    (t, n, 3) at the n cells told
     samples     (s, t, m, 3) at the m cells of the union, zero outside the lumen of the sample
     inside      (s, m)
     flux        of the mean, by frame
@@ -70,6 +72,7 @@ class Result:
 
     choice: Choice
     faces: LumenFaces
+    told: NDArray[np.bool_]
     union: NDArray[np.bool_]
     mean: Real
     sd: Real
@@ -96,7 +99,7 @@ def reconstruct_arrays(problem: Problem, rng: np.random.Generator, progress: Pro
     drawn = draw_walls(choice.level_weight, problem.samples, rng)
     result = _empty_result(problem, choice, drawn)
     solver = _Levels(evidence, choice)
-    cells = np.argwhere(result.lumen)
+    cells = np.argwhere(result.told)
     frames = problem.measured.values.shape[2]
     square, between = np.zeros((len(cells), 3)), np.zeros((frames, len(cells), 3))
     for frame in range(frames):
@@ -171,10 +174,12 @@ def _empty_result(problem: Problem, choice: Choice, drawn: list[Drawn]) -> Resul
     walls = np.stack([window.lumen(wall.cut) for wall in drawn])
     union = lumen | walls.any(axis=0)
     spacing = problem.observation.box.spacing
-    shape = (frames, int(lumen.sum()), 3)
+    told = lumen if choice.model.condition != "none" else window.lumen(lowest_cut(problem.wishes.levels))
+    shape = (frames, int(told.sum()), 3)
     return Result(
         choice=choice,
         faces=LumenFaces(lumen, face_labels(lumen, window.openings), spacing),
+        told=told,
         union=union,
         mean=np.zeros(shape),
         sd=np.zeros(shape),
@@ -197,13 +202,13 @@ def _means(solver: _Levels, problem: Problem, frame: int, drawn: list[Drawn], re
 def _sample(
     posterior: Posterior, problem: Problem, frame: int, index: int, result: Result, rng: np.random.Generator
 ) -> Real:
-    """Draw one sample into the result; returns it at the cells of the lumen, (n, 3)."""
+    """Draw one sample into the result; returns it at the cells told, (n, 3)."""
     faces, solution = posterior.draw(problem.measured.values[:, :, frame], rng)
     _note(result, faces, solution)
     centres = centred(faces)
     everywhere = _at(centres, np.argwhere(result.union))
     result.samples[index, frame] = np.where(result.inside[index][:, None], everywhere, 0.0)
-    return _at(centres, np.argwhere(result.lumen))
+    return _at(centres, np.argwhere(result.told))
 
 
 def _note(result: Result, faces: Real, solution: Solution) -> None:
