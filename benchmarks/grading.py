@@ -177,7 +177,7 @@ def claims(rows: Sequence[dict[str, Any]], patients: int) -> list[Claim]:
     """What we hold ourselves to, over the seeds."""
 
     def average(method: str, name: str) -> float:
-        return mean(row[name] for row in rows if row["method"] == method)
+        return float(mean(row[name] for row in rows if row["method"] == method))
 
     coverage = average("ours", "coverage")
     return [

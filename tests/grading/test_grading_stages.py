@@ -229,6 +229,22 @@ def test_mistakes_are_told(model: Model) -> None:
     del tables
 
 
+@pytest.mark.gpu
+def test_a_gpu_gives_what_a_cpu_gives() -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    cohort, images, tables = tubes(40, labelled=0.9)
+    found = []
+    for device in ("cpu", "cuda"):
+        ctx = Context(seed=1, device=device)
+        made = train(cohort, images, tables, inputs="both", **QUICK, ctx=ctx)
+        values = [predict(i, made.model, t, ctx=ctx).grade.values for i, t in zip(images, tables, strict=True)]
+        found.append(np.array([v["probabilities"] for v in values]))
+    np.testing.assert_allclose(found[0], found[1], atol=0.02)  # six steps of Adam amplify round-off
+
+
 def test_features_alone_and_images_alone() -> None:
     cohort, images, tables = tubes(40)
     for choice, dims in (("features", 0), ("image", 3), ("auto", 0)):
