@@ -21,6 +21,8 @@ from voxfield.settings import parse_assignments, unknown_key
 from voxfield.settings_yaml import dump_yaml, load_yaml
 from voxfield.verify import failure_text, failures
 
+DYING_S = 5.0  # a process that was killed may be seen for a while before it is gone
+
 
 def run_pipeline(
     name: str,
@@ -160,14 +162,15 @@ def _until_settled(command: Sequence[str], run: Path) -> int:
 def _wait_for_orphans(run: Path) -> None:
     """Raise MachineError while another run works in the folder; wait for the last jobs of one that was killed."""
     told: set[int] = set()
+    started = time.monotonic()
     while busy := _busy(run):
         for pid, is_run in busy.items():
-            if is_run:
+            if is_run and time.monotonic() - started > DYING_S:
                 raise MachineError(f"process {pid} is a run in this folder; wait for it or stop it", file=run)
             if pid not in told:
-                sys.stderr.write(f"waiting for process {pid}, a job that an earlier run left behind\n")
+                sys.stderr.write(f"waiting for process {pid}, which an earlier run left behind in this folder\n")
                 told.add(pid)
-        time.sleep(0.5)
+        time.sleep(0.2)
 
 
 def _busy(run: Path) -> dict[int, bool]:
