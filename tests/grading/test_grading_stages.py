@@ -90,12 +90,12 @@ def test_features_by_hand() -> None:
     assert row["stenosis_sum"] == pytest.approx(0.7)
     assert row["narrowing_max"] == 0.5
     # the daughters share the flow alike; the root adds its own small throat
-    viscous, throat = 10 / 16 + 0.5 * 8, (1 / 1.8**2 - 1 / 4) ** 2 + 0.25 * (4 - 1) ** 2
+    viscous, throat = 10 / 16 + 0.5 * 8, (1 / 1.8**2 - 1 / 4) ** 2 + 0.25 * (4 - 1) ** 2 + 1e-3
     assert row["viscous_loss_log10"] == pytest.approx(np.log10(viscous))
-    assert row["throat_loss_log10"] == pytest.approx(np.log10(throat), abs=1e-5)
+    assert row["throat_loss_log10"] == pytest.approx(np.log10(throat))
     flow = np.pi * 100 * 0.0035 * 2e-3 / (2 * 1060)
     drop = 8 * 0.0035 * flow / np.pi * viscous * 1e9 + 1.52 * 530 * (flow / np.pi) ** 2 * throat * 1e12
-    assert row["nominal_drop_log10"] == pytest.approx(np.log10(drop), abs=1e-5)
+    assert row["nominal_drop_log10"] == pytest.approx(np.log10(drop))
     assert row["pressure_range_pa"] is None
     assert ctx.findings.codes() == ["bridges"]
 

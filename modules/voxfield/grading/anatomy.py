@@ -31,7 +31,7 @@ COLUMNS: dict[str, str] = {
     "stenosis_sum": "sum of 1 - d_min / d_distal over the branches, negative ones as 0",
     "narrowing_max": "largest 1 - r_min / r_mean of a branch",
     "viscous_loss_log10": "log10 of the largest viscous loss of a path, mm^-3",
-    "throat_loss_log10": "log10 of the largest throat loss of a path, mm^-4; -6 without a throat",
+    "throat_loss_log10": "log10 of the largest throat loss of a path, mm^-4; at least -3",
     "nominal_drop_log10": "log10 of the largest pressure drop of a path at the nominal flow, Pa",
     "openings": "number of openings with a pressure",
     "pressure_range_pa": "highest minus lowest mean pressure of an opening",
@@ -41,7 +41,7 @@ NOMINAL_REYNOLDS = 100.0
 DENSITY_KG_PER_M3 = 1060.0
 VISCOSITY_PA_S = 0.0035
 EXPANSION_LOSS = 1.52
-NO_THROAT = 1e-6  # mm^-4, far below any throat that could be resolved
+NO_THROAT = 1e-3  # mm^-4: a quarter of a pascal at the nominal flow; what is below is noise of the radii
 
 
 def describe(branches: Sequence[Row], drops: Sequence[Row] | None) -> dict[str, float | None]:
