@@ -59,15 +59,13 @@ def train(
     cohort    one row a scan: `patient`, `grade` (nothing where unlabelled), optionally `split` (train, val,
               calibration, test); everything is decided by patient
     images    one a row, (x, y, z), any spacing and orientation; a plane has one voxel along its normal
-    features  nothing; one table of one row for each row of the cohort; or a single table with a column
-              `subject`
-    returns   the model, and metrics: split by patient, log, temperature, conformal facts, scores of val
-              and test with 95 % patient-bootstrap intervals
+    features  nothing; one table of one row for each row of the cohort; or a single table with a column `subject`
+    returns   the model, and metrics: split by patient, log, temperature, conformal facts, scores of validation and
+              test with 95 % patient-bootstrap intervals
 
     The temperature comes from validation patients, the conformal quantile from calibration patients, one
-    score each; test patients are looked at once, after everything is fixed. Below ceil(1 / (1 - coverage)) -
-    1
-    calibration patients no coverage is certified and the finding `not-certifiable` says so.
+    score each; test patients are looked at once, after everything is fixed. With fewer calibration patients than
+    ceil(1 / (1 - coverage)) - 1 no coverage is certified, and the finding `not-certifiable` says so.
 
     Settings
     algorithm: what the loss of a batch is; `supervised`, `fixmatch_ordinal` or one of a plug-in.
