@@ -1,12 +1,14 @@
 """A hash of the code behind a stage, blind to comments, docstrings and formatting.
 
-It covers the module of the stage and every voxfield module that it imports, directly or not, found by reading the
-source: nothing is imported. The frame around stages (command line, records, runner) is left out, since it moves no
-number. Reruns follow this hash, so that an edited solver recomputes what it made and a cosmetic edit nothing.
+It covers the module of the stage and every voxfield module that it imports, or names in a text as tables of parts do
+("voxfield.x.y:Z"), directly or not, found by reading the source: nothing is imported. The frame around stages (command
+line, records, runner) is left out, since it moves no number. Reruns follow this hash, so that an edited solver
+recomputes what it made and a cosmetic edit nothing.
 """
 
 import ast
 import hashlib
+import re
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,6 +30,7 @@ FRAME = frozenset(
         "findings",
         "paths",
         "pipeline",
+        "plugins",
         "records",
         "registry",
         "runner",
@@ -39,6 +42,8 @@ FRAME = frozenset(
         "workspace",
     ]
 )
+
+TARGET = re.compile(r"\w+(\.\w+)+(:\w+)?")  # a module, or something in it, as tables of parts by name write it
 
 
 def code_hash(module: str) -> str:
@@ -81,7 +86,7 @@ def _read(name: str, path: Path, _mtime: int) -> tuple[str, tuple[str, ...]]:
 
 
 def _imports(tree: ast.AST, package: str) -> set[str]:
-    """Modules of the same top-level package that are imported anywhere in the file, functions included."""
+    """Modules of the same top-level package that are imported or named anywhere in the file, functions included."""
     root = package.partition(".")[0]
     found: set[str] = set()
     for node in ast.walk(tree):
@@ -94,6 +99,8 @@ def _imports(tree: ast.AST, package: str) -> set[str]:
                 base = f"{parent}.{base}".rstrip(".")
             found.add(base)
             found.update(f"{base}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and TARGET.fullmatch(node.value):
+            found.add(node.value.partition(":")[0])
     return {name for name in found if name == root or name.startswith(f"{root}.")}
 
 

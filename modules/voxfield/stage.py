@@ -63,8 +63,8 @@ class Port:
 
     @property
     def flag(self) -> str:
-        """The name as the command line writes it."""
-        return self.name.replace("_", "-")
+        """The name as the command line writes it; `from_`, which Python can not call `from`, is `--from` there."""
+        return self.name.rstrip("_").replace("_", "-")
 
     def describe(self) -> str:
         """Kind and multiplicity in words, such as `Image (optional)`."""

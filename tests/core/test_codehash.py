@@ -8,9 +8,10 @@ from voxfield import codehash
 
 FILES = {
     "__init__.py": "",
-    "first.py": 'def f(x):\n    """Doc."""\n    from pack import second\n\n    return second.g(x)  # why\n',
+    "first.py": 'PARTS = {"k": "pack.named:K"}\n\ndef f(x):\n    """Doc."""\n    from pack import second\n\n    return second.g(x)  # why\n',
     "second.py": "from pack.deep.third import H\n\ndef g(x):\n    return x + H\n",
     "unrelated.py": "X = 1\n",
+    "named.py": "K = 1\n",
     "deep/__init__.py": "import heavy_and_absent\n",
     "deep/third.py": "H = 1\n",
 }
@@ -33,6 +34,7 @@ def test_hash_follows_code_through_imports(tmp_path: Path, monkeypatch: pytest.M
     assert hashed(tmp_path, monkeypatch, unrelated="X = 2\n") == base
     assert hashed(tmp_path, monkeypatch, second=FILES["second.py"].replace("x + H", "x - H")) != base
     assert hashed(tmp_path, monkeypatch, deep_third="H = 2\n") != base
+    assert hashed(tmp_path, monkeypatch, named="K = 2\n") != base
 
 
 def test_hash_of_a_stage_covers_the_artifacts_and_not_the_frame() -> None:

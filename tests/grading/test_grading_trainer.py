@@ -12,8 +12,8 @@ from voxfield.grading.algorithms import ALGORITHMS, Batch, Nets, make
 from voxfield.grading.algorithms.base import Inputs
 from voxfield.grading.algorithms.fixmatch_ordinal import FixMatchOrdinal
 from voxfield.grading.networks import build
-from voxfield.grading.plugins import find
 from voxfield.grading.trainer import Plan, Training, TrainingSet, draw, infer, schedule, step_seed
+from voxfield.plugins import find
 from voxfield.workspace import Workspace
 
 NETWORK = {"name": "convolutional", "dims": 2, "channels": [4, 8], "features": 2, "hidden": 4, "grades": 3}
@@ -125,7 +125,7 @@ def test_options_are_typed_and_named() -> None:
 
 def test_a_broken_plug_in_is_told() -> None:
     with pytest.raises(InputError, match=r"can not be loaded from voxfield\.grading:nothing"):
-        find("algorithms", {"broken": "voxfield.grading:nothing"}, "broken")
+        find("voxfield.grading.algorithms", {"broken": "voxfield.grading:nothing"}, "broken")
 
 
 def test_rows_and_rates() -> None:

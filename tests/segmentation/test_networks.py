@@ -35,7 +35,7 @@ def test_weights_follow_the_seed_and_leave_the_global_state_alone() -> None:
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [
-        ("resnet", {}, "unknown; known: dynunet, unet"),
+        ("resnet", {}, "'resnet' is unknown; the nearest known one is"),
         ("unet", {"channels": [4, 10**9]}, "channels"),
         ("unet", {"channels": "48"}, "channels"),
         ("unet", {"channels": [4]}, "2 to 8 integers"),

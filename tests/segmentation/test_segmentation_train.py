@@ -53,11 +53,11 @@ def test_learns_a_tube_from_every_fourth_slice() -> None:
     assert config["ranges"]["shape"] == [[24, 24, 32], [24, 24, 32]]
 
 
-def killed_at(step: int) -> Callable[..., float]:
+def killed_at(step: int) -> Callable[..., Any]:
     """An update that fails before the given step, counted from 0 over the process."""
     update, calls = _training._update, iter(range(10**9))
 
-    def wrapped(*arguments: Any) -> float:
+    def wrapped(*arguments: Any) -> Any:
         if next(calls) == step:
             raise KeyboardInterrupt
         return update(*arguments)
@@ -179,7 +179,7 @@ def test_settings_that_do_not_fit_are_refused(settings: dict[str, Any], words: s
 
 
 def test_divergence_is_told_and_not_saved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_training, "_update", lambda *_: float("nan"))
+    monkeypatch.setattr(_training, "_update", lambda *_: (float("nan"), {}))
     with pytest.raises(SettingsError, match="diverged: the loss of step 0 is nan; lower learning_rate"):
         quick(*cohort(["train"]))
 

@@ -77,13 +77,13 @@ def read_image(volume: Tensor, where: Tensor) -> Tensor:
     return sampled[0, 0]
 
 
-def read_labels(labels: Tensor, where: Tensor) -> Tensor:
-    """Nearest labels of (x, y, z) uint8 at `where` (3, ...) voxels; UNANNOTATED outside the volume."""
+def read_labels(labels: Tensor, where: Tensor, outside: int = UNANNOTATED) -> Tensor:
+    """Nearest labels of (x, y, z) uint8 at `where` (3, ...) voxels; `outside` beyond the volume."""
     index = (where + 0.5).floor().long()
     shape = torch.tensor(labels.shape).view(3, *[1] * (where.dim() - 1))
     inside = ((index >= 0) & (index < shape)).all(dim=0)
     i, j, k = index.clamp_min(0).minimum(shape - 1)
-    return torch.where(inside, labels[i, j, k], UNANNOTATED)
+    return torch.where(inside, labels[i, j, k], outside)
 
 
 def vary_intensity(patch: Tensor, generator: torch.Generator) -> Tensor:

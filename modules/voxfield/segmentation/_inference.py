@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from voxfield.artifacts import LabelMap
 from voxfield.errors import InputError
-from voxfield.segmentation import _preprocess, _sliding
+from voxfield.segmentation import _inputs, _preprocess, _sliding
 from voxfield.segmentation._plan import PERCENTILES, Plan
 
 
@@ -35,6 +36,7 @@ def segment(
     *,
     overlap: float,
     device: torch.device,
+    lung: LabelMap | None = None,
     progress: Callable[[list[int]], Iterable[int]] | None = None,
 ) -> Segmented:
     """Segment one volume.
@@ -42,15 +44,16 @@ def segment(
     data     (x, y, z) finite, any intensity unit
     affine   (4, 4) voxel index to world, mm
     network  in evaluation mode, on `device`
+    lung     on the grid of `data`, where the plan wants it
     """
     frame = _preprocess.frame(data.shape, affine, plan.spacing_mm)
     normalised = plan.normalisation.apply(data)
     seen = _preprocess.percentiles(normalised, PERCENTILES)
-    image = frame.to_model(torch.from_numpy(normalised))
+    channels = _inputs.of_scan(normalised, frame, plan.extras, lung)
     with torch.inference_mode():
         probability, label = _sliding.predict_volume(
             network,
-            image,
+            channels,
             plan.patch,
             len(plan.labels) + 1,
             overlap=overlap,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,29 +17,45 @@ _CENTRES = 20_000  # positions kept per class: enough to cover a tree, bounded f
 class Volume:
     """One scan on the model's grid.
 
-    image    (x, y, z)  float32, normalised
-    target   (x, y, z)  uint8 class index; 255 where nobody annotated
-    centres  per class present, background first if there is any: (n, 3) voxel indices
+    channels  each (x, y, z) float32: normalised intensities, then what else the network sees
+    target    (x, y, z)  uint8 class index; 255 where nobody annotated
+    centres   per class present, background first if there is any: (n, 3) voxel indices
+    tube      (x, y, z)  uint8 class index on the widened skeleton; None where no loss asks for it
+    """
+
+    channels: tuple[Tensor, ...]
+    target: Tensor
+    centres: tuple[Tensor, ...]
+    has_background: bool
+    tube: Tensor | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held, in bytes; a channel that is a view of a line counts as the line."""
+        held = [*self.channels, self.target, *self.centres, *([] if self.tube is None else [self.tube])]
+        return sum(tensor.untyped_storage().nbytes() for tensor in held)
+
+
+class Patch(NamedTuple):
+    """A part of a scan.
+
+    image   (channels, x, y, z) float32
+    target  (x, y, z) uint8 class index; 255 where nobody annotated
+    tube    (x, y, z) uint8, where the scan has one
     """
 
     image: Tensor
     target: Tensor
-    centres: tuple[Tensor, ...]
-    has_background: bool
-
-    @property
-    def nbytes(self) -> int:
-        """Memory held, in bytes."""
-        return int(self.image.nbytes + self.target.nbytes + sum(c.nbytes for c in self.centres))
+    tube: Tensor | None
 
 
-def volume(image: Tensor, target: Tensor) -> Volume:
+def volume(channels: Sequence[Tensor], target: Tensor, tube: Tensor | None = None) -> Volume:
     """Gather the positions that patches may be centred on."""
     centres = []
     classes = [int(c) for c in target.unique() if c != UNANNOTATED]
     for value in classes:
         centres.append(_some_of(target, value))
-    return Volume(image, target, tuple(centres), bool(classes) and classes[0] == 0)
+    return Volume(tuple(channels), target, tuple(centres), bool(classes) and classes[0] == 0, tube)
 
 
 def _some_of(target: Tensor, value: int) -> Tensor:
@@ -75,19 +92,20 @@ class Recipe:
     intensity: bool = True
 
 
-def draw(source: Volume, recipe: Recipe, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """One patch: image (x, y, z) float32 and target (x, y, z) uint8."""
+def draw(source: Volume, recipe: Recipe, generator: torch.Generator) -> Patch:
+    """One patch, drawn and varied."""
     start = _start(source, recipe, generator)
     chance = torch.rand(4, generator=generator).tolist()
     flips = [recipe.flip and c < 0.5 for c in chance[:3]]
     where = _augment.positions(start, recipe.shape, flips)
     if chance[3] < recipe.elastic:
         where = where + _augment.elastic(recipe.shape, recipe.elastic_spacing, recipe.elastic_sd, generator)
-    image = _augment.read_image(source.image, where)
+    channels = [_augment.read_image(channel, where) for channel in source.channels]
     target = _augment.read_labels(source.target, where)
+    tube = None if source.tube is None else _augment.read_labels(source.tube, where, outside=0)
     if recipe.intensity:
-        image = _augment.vary_intensity(image, generator)
-    return image, target
+        channels[0] = _augment.vary_intensity(channels[0], generator)
+    return Patch(torch.stack(channels), target, tube)
 
 
 def _start(source: Volume, recipe: Recipe, generator: torch.Generator) -> list[int]:

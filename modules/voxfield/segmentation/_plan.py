@@ -6,9 +6,10 @@ The plan is JSON in the model file and is judged when it is read, since a file m
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from voxfield.errors import InputError
+from voxfield.segmentation._extras import Extra
 from voxfield.segmentation._preprocess import SAME_SPACING, Normalisation
 
 FAMILY = "segmentation"
@@ -42,6 +43,7 @@ class Plan:
     normalisation  of intensities
     labels         label value -> name; class k of the network is the k-th of them, class 0 the background
     ranges         what training saw
+    extras         what the network sees besides the intensities
     """
 
     architecture: str
@@ -51,6 +53,7 @@ class Plan:
     normalisation: Normalisation
     labels: dict[int, str]
     ranges: Ranges
+    extras: tuple[Extra, ...] = ()
 
     def as_config(self) -> dict[str, Any]:
         """The plan as JSON."""
@@ -60,6 +63,7 @@ class Plan:
             "patch": list(self.patch),
             "spacing_mm": list(self.spacing_mm),
             "orientation": "RAS",
+            "extras": list(self.extras),
             "normalisation": {
                 "mode": self.normalisation.mode,
                 "centre": self.normalisation.centre,
@@ -115,6 +119,9 @@ def _read(architecture: str, config: Mapping[str, Any]) -> Plan:
     if mode["mode"] not in ("volume", "cohort"):
         raise ValueError(f"normalisation {mode['mode']!r}")
     ranges = config["ranges"]
+    extras = tuple(config.get("extras", ()))
+    if not set(extras) <= set(get_args(Extra)):
+        raise ValueError(f"extras {list(extras)}")
     labels = {int(value): str(name) for value, name in config["labels"]}
     patch = _triple([int(n) for n in config["patch"]], 1, 1024)
     spacing = _triple([float(s) for s in config["spacing_mm"]], 1e-6, 1e6)
@@ -130,6 +137,7 @@ def _read(architecture: str, config: Mapping[str, Any]) -> Plan:
         ranges=Ranges(
             _pair(ranges["spacing_mm"], float), _pair(ranges["shape"], int), _pair(ranges["intensity"], float)
         ),
+        extras=extras,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, NamedTuple
 
 from annotated_types import Ge, Gt, Lt
 
-from voxfield.artifacts import Image, LabelMap, Model
+from voxfield.artifacts import Image, LabelMap, Model, check_pair
 from voxfield.errors import InputError
 from voxfield.stage import Context, Resources, stage
 
@@ -21,6 +21,7 @@ class Prediction(NamedTuple):
 def predict(
     image: Image,
     model: Model,
+    lung: LabelMap | None = None,
     *,
     overlap: Annotated[float, Ge(0), Lt(1)] = 0.5,
     threshold: Annotated[float, Gt(0), Lt(1)] = 0.5,
@@ -31,6 +32,7 @@ def predict(
     image        (x, y, z), any intensity unit, any orientation and spacing: it is brought to the model's
                  grid and back
     model        of the family "segmentation"
+    lung         (x, y, z) on the grid of `image`, of `segmentation.lung`; only where the model was trained with it
     probability  (x, y, z) float32 in [0, 1] on the grid of `image`: that a voxel is of any foreground label
     mask         (x, y, z) on the grid of `image`: where that probability exceeds `threshold`, the most
                  probable label
@@ -55,6 +57,8 @@ def predict(
     if model.family != FAMILY:
         raise InputError(f"is a model of the family {model.family!r}; expected {FAMILY!r}", file=model.file)
     data = voxels(image)
+    if lung is not None:
+        check_pair(image, lung)
     try:
         plan = Plan.from_config(model.architecture, model.config)
         network = restore(plan.architecture, plan.arguments, model.weights)
@@ -62,8 +66,9 @@ def predict(
         raise InputError(error.message, file=model.file) from None
     device = ctx.torch_device()
     result = segment(
-        data, image.affine, network.to(device), plan, overlap=overlap, device=device, progress=ctx.progress
-    )
+        data, image.affine, network.to(device), plan,
+        overlap=overlap, device=device, lung=lung, progress=ctx.progress,
+    )  # fmt: skip
     for code, message, values in plan.remarks(result.frame.own_spacing, result.percentiles):
         ctx.finding(code, "warning", message, file=image.file, value=values)
     label_values = np.array([0, *plan.labels], dtype=np.int64)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from voxfield.artifacts import Cohort, Image, LabelMap, check_pair
 from voxfield.errors import InputError
-from voxfield.segmentation import _patches, _preprocess
+from voxfield.segmentation import _inputs, _patches, _preprocess
 from voxfield.segmentation._augment import UNANNOTATED
 from voxfield.segmentation._plan import Plan
 
@@ -22,6 +22,7 @@ TRAINING, VALIDATION = "train", "val"
 class Scan:
     """One row of a cohort with its image and its mask.
 
+    lung         of a chest CT, where the network is told about it
     sparse       whether the row says that only a part of the mask was annotated
     unannotated  value of voxels that nobody looked at; None where all were looked at
     """
@@ -32,9 +33,12 @@ class Scan:
     mask: LabelMap
     sparse: bool
     unannotated: int | None
+    lung: LabelMap | None = None
 
 
-def split(cohort: Cohort, images: Sequence[Image], masks: Sequence[LabelMap]) -> dict[str, list[Scan]]:
+def split(
+    cohort: Cohort, images: Sequence[Image], masks: Sequence[LabelMap], lungs: Sequence[LabelMap] = ()
+) -> dict[str, list[Scan]]:
     """Scans to train on and to validate on, by the column `split`; without it all are trained on.
 
     Rows of any other split are left alone: their files are not read.
@@ -45,13 +49,21 @@ def split(cohort: Cohort, images: Sequence[Image], masks: Sequence[LabelMap]) ->
             "expected one of each for every row, in the order of the rows",
             file=cohort.file,
         )
+    if lungs and len(lungs) != len(cohort):
+        raise InputError(
+            f"the cohort has {len(cohort)} rows, but {len(lungs)} lungs are given; expected one for every row, or none",
+            file=cohort.file,
+        )
     parts: dict[str, list[Scan]] = {TRAINING: [], VALIDATION: []}
-    for row, patient, image, mask in zip(cohort.rows(), cohort.patients, images, masks, strict=True):
+    own_lungs: Sequence[LabelMap | None] = lungs or [None] * len(cohort)
+    for row, patient, image, mask, lung in zip(cohort.rows(), cohort.patients, images, masks, own_lungs, strict=True):
         part = row.get("split") or TRAINING
         if part in parts:
             check_pair(image, mask)
+            if lung is not None:
+                check_pair(image, lung)
             sparse, value = row.get("annotation") == "sparse", _unannotated(row, mask)
-            parts[part].append(Scan(str(row["subject"]), patient, image, mask, sparse, value))
+            parts[part].append(Scan(str(row["subject"]), patient, image, mask, sparse, value, lung))
     if not parts[TRAINING]:
         raise InputError("no row has the split 'train'; expected at least one to train on", file=cohort.file)
     shared = {s.patient for s in parts[TRAINING]} & {s.patient for s in parts[VALIDATION]}
@@ -89,10 +101,11 @@ class Scans:
     """Scans on the model's grid, prepared when they are asked for and kept while memory allows.
 
     limit_mb  memory that prepared scans may take; at least one is kept
+    tubes     whether to make the widened skeleton of every target, for losses that ask for it
     """
 
-    def __init__(self, scans: Sequence[Scan], plan: Plan, limit_mb: int) -> None:
-        self._scans, self._plan = scans, plan
+    def __init__(self, scans: Sequence[Scan], plan: Plan, limit_mb: int, *, tubes: bool = False) -> None:
+        self._scans, self._plan, self._tubes = scans, plan, tubes
         self._limit = limit_mb * 1_000_000
         self._kept: OrderedDict[int, _patches.Volume] = OrderedDict()
 
@@ -105,7 +118,7 @@ class Scans:
         if index in self._kept:
             self._kept.move_to_end(index)
             return self._kept[index]
-        volume = prepare(self._scans[index], self._plan)
+        volume = prepare(self._scans[index], self._plan, with_tube=self._tubes)
         held = sum(v.nbytes for v in self._kept.values()) + volume.nbytes
         while self._kept and held > self._limit:
             held -= self._kept.popitem(last=False)[1].nbytes
@@ -113,14 +126,20 @@ class Scans:
         return volume
 
 
-def prepare(scan: Scan, plan: Plan) -> _patches.Volume:
+def prepare(scan: Scan, plan: Plan, *, with_tube: bool = False) -> _patches.Volume:
     """Reorient, resample and normalise one scan; its labels become class indices, 255 where nobody looked."""
     frame = _preprocess.frame(scan.image.shape, scan.image.affine, plan.spacing_mm)
-    image = frame.to_model(torch.from_numpy(plan.normalisation.apply(voxels(scan.image))))
+    channels = _inputs.of_scan(plan.normalisation.apply(voxels(scan.image)), frame, plan.extras, scan.lung)
     target = frame.labels_to_model(torch.from_numpy(class_indices(scan, plan)))
-    scan.image.release()
-    scan.mask.release()
-    return _patches.volume(image, target)
+    for file in (scan.image, scan.mask, scan.lung):
+        if file is not None:
+            file.release()
+    skeleton = None
+    if with_tube:
+        from voxfield.segmentation.losses._tube import tube  # scikit-image: only where a loss asks for it
+
+        skeleton = torch.from_numpy(tube(target.numpy(), UNANNOTATED))
+    return _patches.volume(channels, target, skeleton)
 
 
 def class_indices(scan: Scan, plan: Plan) -> NDArray[np.uint8]:

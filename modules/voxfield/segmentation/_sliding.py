@@ -48,7 +48,7 @@ def gaussian(window: Sequence[int], sd: float = 0.125) -> Tensor:
 
 def predict_volume(
     network: Callable[[Tensor], Tensor],
-    image: Tensor,
+    channels: Sequence[Tensor],
     window: Sequence[int],
     classes: int,
     *,
@@ -58,28 +58,30 @@ def predict_volume(
 ) -> tuple[Tensor, Tensor]:
     """Probability of foreground and most probable foreground class of every voxel.
 
-    network  (b, 1, x, y, z) -> (b, c, x, y, z) logits, c >= 2, class 0 background
-    image    (x, y, z) float32, on any device
-    window   (3,) voxels
-    classes  c
-    returns  probability (x, y, z) float32 and class (x, y, z) uint8 in [1, c), both on the CPU
+    network   (b, channels, x, y, z) -> (b, c, x, y, z) logits, c >= 2, class 0 background
+    channels  each (x, y, z) float32, on any device; views of a line take no memory
+    window    (3,) voxels
+    classes   c
+    returns   probability (x, y, z) float32 and class (x, y, z) uint8 in [1, c), both on the CPU
     """
-    device = device or image.device
-    shape = image.shape
-    image = _pad(image, window)
-    xs, ys, zs = (starts(n, w, overlap) for n, w in zip(image.shape, window, strict=True))
+    device = device or channels[0].device
+    shape = channels[0].shape
+    channels = [_pad(channel, window) for channel in channels]
+    padded = channels[0].shape
+    xs, ys, zs = (starts(n, w, overlap) for n, w in zip(padded, window, strict=True))
     weight = gaussian(window).to(device)
-    probability = torch.empty(image.shape, dtype=torch.float32)
-    label = torch.empty(image.shape, dtype=torch.uint8)
+    probability = torch.empty(padded, dtype=torch.float32)
+    label = torch.empty(padded, dtype=torch.uint8)
     columns = [(slice(y, y + window[1]), slice(z, z + window[2])) for y, z in product(ys, zs)]
     # Sums of weighted class probabilities, and of the weights in the last channel.
-    slab = torch.zeros(classes + 1, window[0], *image.shape[1:], device=device)
-    ends = dict(zip(xs, [*xs[1:], image.shape[0]], strict=True))
+    slab = torch.zeros(classes + 1, window[0], *padded[1:], device=device)
+    ends = dict(zip(xs, [*xs[1:], padded[0]], strict=True))
     for x in progress(xs) if progress else xs:
         for first in range(0, len(columns), _BATCH):
             some = columns[first : first + _BATCH]
-            parts = torch.stack([image[(slice(x, x + window[0]), *column)] for column in some])
-            scores = network(parts[:, None].to(device)).float().softmax(dim=1)
+            boxes = [(slice(x, x + window[0]), *column) for column in some]
+            parts = torch.stack([torch.stack([channel[box] for channel in channels]) for box in boxes])
+            scores = network(parts.to(device)).float().softmax(dim=1)
             for column, score in zip(some, scores, strict=True):
                 slab[(slice(-1), slice(None), *column)] += score * weight
                 slab[(-1, slice(None), *column)] += weight

@@ -11,6 +11,7 @@ from voxfield.context import Context
 from voxfield.errors import InputError
 from voxfield.segmentation import _preprocess
 from voxfield.segmentation._augment import UNANNOTATED
+from voxfield.segmentation._extras import Extra
 from voxfield.segmentation._plan import PERCENTILES, Plan, Ranges
 from voxfield.segmentation._preprocess import Normalisation
 from voxfield.segmentation._scans import Scan, voxels
@@ -139,6 +140,7 @@ def make_plan(
     patch: tuple[int, int, int],
     spacing_mm: tuple[float, float, float] | None,
     normalisation: Literal["volume", "cohort"],
+    extras: tuple[Extra, ...] = (),
 ) -> Plan:
     """The plan for scans like these; `spacing_mm` None takes the median along each axis."""
     spacings, shapes = [f.spacing for f in facts], [f.shape for f in facts]
@@ -152,7 +154,7 @@ def make_plan(
         for fact, (centre, scale) in zip(facts, terms, strict=True)
     ]
     ranges = Ranges(spacing_mm=_ends(spacings), shape=_ends(shapes), percentiles=_ends(seen))
-    return Plan(architecture, {**arguments, "classes": len(labels) + 1}, patch, common, norm, labels, ranges)
+    return Plan(architecture, {**arguments, "classes": len(labels) + 1}, patch, common, norm, labels, ranges, extras)
 
 
 def _normalisation(facts: Sequence[Facts], mode: str) -> Normalisation:

@@ -13,6 +13,8 @@ from annotated_types import Ge, Gt, Le, Len
 
 from voxfield.artifacts import Cohort, Image, LabelMap, Metrics, Model
 from voxfield.errors import SettingsError
+from voxfield.segmentation._extras import Extra
+from voxfield.segmentation._extras import channels as channels_of
 from voxfield.stage import Context, Resources, stage
 
 if TYPE_CHECKING:
@@ -36,13 +38,17 @@ def train(
     cohort: Cohort,
     images: Sequence[Image],
     masks: Sequence[LabelMap],
+    lungs: Sequence[LabelMap] = (),
+    from_: Model | None = None,
     *,
     steps: Annotated[int, Ge(1), Le(10_000_000)] = 1000,
     batch: Annotated[int, Ge(1), Le(256)] = 2,
     patch: tuple[Side, Side, Side] = (32, 32, 32),
-    architecture: Literal["unet", "dynunet"] = "unet",
+    architecture: str = "unet",
     channels: Annotated[tuple[Width, ...], Len(2, 8)] = (8, 16, 32, 64),
-    residual_units: Annotated[int, Ge(0), Le(4)] = 0,
+    arguments: dict[str, int] = {},  # noqa: B006 - settings are validated into a fresh copy
+    extras: tuple[Extra, ...] = (),
+    regularizers: dict[str, float | dict[str, float | int | str]] = {},  # noqa: B006
     learning_rate: Annotated[float, Gt(0), Le(1)] = 0.005,
     spacing_mm: tuple[Millimetres, Millimetres, Millimetres] | None = None,
     normalisation: Literal["volume", "cohort"] = "volume",
@@ -66,18 +72,26 @@ def train(
              convention)
     images   (x, y, z) of row i, any intensity unit
     masks    (x, y, z) labels of row i on the same grid; 0 is background
+    lungs    (x, y, z) lung masks of row i, of `segmentation.lung`; for the extra channel "lung_distance"
+    from_    a model of the same architecture, of `segmentation.pretrain` or of an earlier training, to go on
+             from (`--from` in the shell): weights of the same name and shape are taken over
     model    weights and all that `segmentation.predict` needs: spacing, orientation, normalisation, labels,
              ranges seen
-    metrics  losses in bins of steps; Dice of the validation scans on annotated voxels of the model's grid,
-             mean over patients; what was trained on
+    metrics  losses in bins of steps, of each regularizer too; Dice of the validation scans on annotated voxels
+             of the model's grid, mean over patients; what was trained on
 
     Settings
     steps: updates of the weights
     batch: patches of an update
     patch: voxels of a patch along R, A, S; multiples of what the network halves
-    architecture: "unet" (MONAI's, with one full-resolution level) or "dynunet" (nnU-Net's, slower)
+    architecture: "unet" (MONAI's, with one full-resolution level), "dynunet" (nnU-Net's, slower), or another that
+        `voxfield.segmentation.networks` lists
     channels: features of each level, finest first
-    residual_units: convolutions of a residual block of "unet"; 0 for plain blocks
+    arguments: further arguments of the architecture, such as units (convolutions of a residual block of "unet")
+    extras: what the network sees besides the intensities: "lung_distance" (30 mm units, in chest CT),
+        "coordinates" (along R, A, S, from -1 to 1)
+    regularizers: name -> weight, or name -> table of `weight` and the term's own arguments; added to Dice and cross
+        entropy. `voxfield.segmentation.losses` lists them
     learning_rate: highest rate of AdamW; polynomial decay to 0
     spacing_mm: of the model's grid along R, A, S, mm; the median of the training scans by default
     normalisation: "volume" by each scan's own moments (MR), "cohort" by those of all (CT)
@@ -100,32 +114,35 @@ def train(
     from voxfield.segmentation import _scans, _survey, _training
     from voxfield.segmentation._patches import Recipe
     from voxfield.segmentation._plan import FAMILY
+    from voxfield.segmentation._start import take_over
     from voxfield.segmentation._validation import validate
+    from voxfield.segmentation.losses import objective
     from voxfield.segmentation.networks import build, multiple
 
-    arguments: dict[str, Any] = {"in_channels": 1, "channels": list(channels)}
-    if architecture == "unet":
-        arguments["units"] = residual_units
-    side = multiple(architecture, arguments)
+    network_arguments = {**arguments, "in_channels": channels_of(extras), "channels": list(channels)}
+    side = multiple(architecture, network_arguments)
+    aim = objective(regularizers)
     if any(n % side or n < 2 * side for n in patch):
         raise SettingsError(
             f"patch is {patch}; with {len(channels)} levels its sides are multiples of {side}, at least {2 * side}"
         )
-    parts = _scans.split(cohort, images, masks)
+    parts = _scans.split(cohort, images, masks, lungs)
     scans, held_out = parts[_scans.TRAINING], parts[_scans.VALIDATION]
     facts = [_survey.survey(scan) for scan in ctx.progress(scans, desc="survey")]
     _survey.report(scans, facts, ctx)
     names = _survey.label_names(scans, facts)
     _survey.report_held_out(held_out, [_survey.survey(scan) for scan in held_out], names, ctx)
     plan = _survey.make_plan(
-        facts, names, architecture=architecture, arguments=arguments,
-        patch=patch, spacing_mm=spacing_mm, normalisation=normalisation,
+        facts, names, architecture=architecture, arguments=network_arguments,
+        patch=patch, spacing_mm=spacing_mm, normalisation=normalisation, extras=extras,
     )  # fmt: skip
     device = ctx.torch_device()
     network = build(architecture, plan.arguments, seed=ctx.seed)
+    if from_ is not None:
+        take_over(network, from_, architecture, ctx)
     history = _training.fit(
         network,
-        _scans.Scans(scans, plan, cache_mb),
+        _scans.Scans(scans, plan, cache_mb, tubes=aim.needs_tube),
         Recipe(
             patch,
             foreground_share,
@@ -142,6 +159,8 @@ def train(
             checkpoint_every,
             tuple(-(-steps * k // validations) for k in range(1, validations + 1)),
         ),
+        aim,
+        spacing_mm=plan.spacing_mm,
         seed=ctx.seed,
         device=device,
         workspace=ctx.workspace,
@@ -160,6 +179,7 @@ def _curves(history: "History", bins: int = 100) -> dict[str, Any]:
     """Mean loss over at most 100 stretches of steps, each named by its last step; all validations."""
     losses = history.losses
     ends = sorted({-(-len(losses) * k // bins) for k in range(1, bins + 1)})
-    means = [sum(losses[a:b]) / (b - a) for a, b in zip([0, *ends], ends, strict=False)]
-    curve = {"step": ends, "loss": means}
-    return {"loss": means[-1], "loss_curve": curve, "validation": history.validations}
+    bounds = list(zip([0, *ends], ends, strict=False))
+    series = {"loss": losses, **(history.parts if len(history.parts) > 1 else {})}
+    means = {name: [sum(values[a:b]) / (b - a) for a, b in bounds] for name, values in series.items()}
+    return {"loss": means["loss"][-1], "loss_curve": {"step": ends, **means}, "validation": history.validations}

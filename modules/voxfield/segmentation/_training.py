@@ -7,17 +7,17 @@ on from its last checkpoint and ends with the same bytes as one that was not.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from voxfield.errors import SettingsError
 from voxfield.segmentation._augment import UNANNOTATED
-from voxfield.segmentation._patches import Recipe, Volume, draw
-from voxfield.segmentation.losses import dice_cross_entropy
+from voxfield.segmentation._patches import Patch, Recipe, Volume, draw
+from voxfield.segmentation.losses import Objective, Truth
 from voxfield.workspace import Workspace
 
 WARM_UP = 20  # steps
@@ -59,10 +59,22 @@ class Schedule:
 
 @dataclass
 class History:
-    """What was seen on the way: the loss of every step, and what validation said after some."""
+    """What was seen on the way.
 
-    losses: list[float]
-    validations: list[dict[str, Any]]
+    losses       of every step
+    parts        unweighted values of every step, for each part of the objective
+    validations  what validation said after some steps
+    """
+
+    losses: list[float] = field(default_factory=list)
+    parts: dict[str, list[float]] = field(default_factory=dict)
+    validations: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, loss: float, parts: dict[str, float]) -> None:
+        """Note one step."""
+        self.losses.append(loss)
+        for name, value in parts.items():
+            self.parts.setdefault(name, []).append(value)
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
@@ -71,11 +83,11 @@ def step_generator(seed: int, step: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state[0]) << 32 | int(state[1]))
 
 
-def batch_of(source: Source, recipe: Recipe, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Patches of scans drawn at random: images (b, 1, x, y, z) float32, targets (b, x, y, z) uint8."""
+def batch_of(source: Source, recipe: Recipe, size: int, generator: torch.Generator) -> Patch:
+    """Patches of scans drawn at random, stacked: images (b, channels, x, y, z), targets and tubes (b, x, y, z)."""
     scans = torch.randint(len(source), (size,), generator=generator).tolist()
-    patches = [draw(source[scan], recipe, generator) for scan in scans]
-    return torch.stack([image for image, _ in patches])[:, None], torch.stack([target for _, target in patches])
+    images, targets, tubes = zip(*(draw(source[scan], recipe, generator) for scan in scans), strict=True)
+    return Patch(torch.stack(images), torch.stack(targets), None if None in tubes else torch.stack(tubes))
 
 
 def fit(
@@ -83,7 +95,9 @@ def fit(
     source: Source,
     recipe: Recipe,
     schedule: Schedule,
+    objective: Objective,
     *,
+    spacing_mm: tuple[float, float, float],
     seed: int,
     device: torch.device,
     workspace: Workspace,
@@ -97,13 +111,14 @@ def fit(
     for step in progress(range(done, schedule.steps)):
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate(step)
-        loss = _update(network, optimiser, batch_of(source, recipe, schedule.batch, step_generator(seed, step)), device)
+        batch = batch_of(source, recipe, schedule.batch, step_generator(seed, step))
+        loss, parts = _update(network, optimiser, objective, batch, spacing_mm, device)
         if not np.isfinite(loss):
             raise SettingsError(
                 f"training diverged: the loss of step {step} is {loss}; "
                 f"lower learning_rate ({schedule.learning_rate:g})"
             )
-        history.losses.append(loss)
+        history.add(loss, parts)
         if validate and step + 1 in schedule.validate_at:
             network.eval()
             history.validations.append({"step": step + 1, **validate(network)})
@@ -115,21 +130,31 @@ def fit(
 
 
 def _update(
-    network: nn.Module, optimiser: torch.optim.Optimizer, batch: tuple[Tensor, Tensor], device: torch.device
-) -> float:
-    images = batch[0].to(device=device, memory_format=torch.channels_last_3d)
-    targets = batch[1].to(device)
-    annotated = targets != UNANNOTATED
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    objective: Objective,
+    batch: Patch,
+    spacing_mm: tuple[float, float, float],
+    device: torch.device,
+) -> tuple[float, dict[str, float]]:
+    images = batch.image.to(device=device, memory_format=torch.channels_last_3d)
+    truth = _truth(batch, spacing_mm, device)
     # bfloat16 has the range of float32: no loss scaling, hence no state beyond weights and moments.
     mixed = device.type == "cuda" and torch.cuda.is_bf16_supported()
     with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
-        logits = network(images)
-    loss = dice_cross_entropy(logits, torch.where(annotated, targets, 0).long(), annotated.float())
+        loss, parts = objective(network, images, truth)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT)
     optimiser.step()
-    return float(loss.detach())
+    return float(loss.detach()), parts
+
+
+def _truth(batch: Patch, spacing_mm: tuple[float, float, float], device: torch.device) -> Truth:
+    target = batch.target.to(device)
+    annotated = target != UNANNOTATED
+    tube = None if batch.tube is None else batch.tube.to(device).long()
+    return Truth(torch.where(annotated, target, 0).long(), annotated.float(), spacing_mm, tube)
 
 
 def _checkpoint(
@@ -138,14 +163,14 @@ def _checkpoint(
     tensors = {f"network.{name}": tensor.detach().cpu() for name, tensor in network.state_dict().items()}
     for index, moments in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{name}": tensor.detach().cpu() for name, tensor in moments.items()}
-    state = {"done": done, "losses": history.losses, "validations": history.validations}
+    state = {"done": done, "history": asdict(history)}
     workspace.save(CHECKPOINT, tensors, state)
 
 
 def _resume(network: nn.Module, optimiser: torch.optim.Optimizer, workspace: Workspace) -> tuple[int, History]:
     found = workspace.load(CHECKPOINT)
     if found is None:
-        return 0, History([], [])
+        return 0, History()
     tensors, state = found
     network.load_state_dict({name: tensors[f"network.{name}"] for name in network.state_dict()})
     for index, weight in enumerate(network.parameters()):
@@ -155,4 +180,4 @@ def _resume(network: nn.Module, optimiser: torch.optim.Optimizer, workspace: Wor
         optimiser.state[weight] = {
             name: torch.empty_like(weight).copy_(t) if t.shape == weight.shape else t for name, t in moments.items()
         }
-    return int(state["done"]), History(list(state["losses"]), list(state["validations"]))
+    return int(state["done"]), History(**state["history"])

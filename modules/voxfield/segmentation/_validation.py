@@ -34,7 +34,7 @@ def validate(network: nn.Module, scans: Sequence[Scan], plan: Plan, device: torc
     for scan in scans:
         volume = prepare(scan, plan)
         with torch.inference_mode():
-            probability, label = _sliding.predict_volume(network, volume.image, plan.patch, classes, device=device)
+            probability, label = _sliding.predict_volume(network, volume.channels, plan.patch, classes, device=device)
         predicted = torch.where(probability > 0.5, label, 0)
         by_patient.setdefault(scan.patient, []).append(annotated_dice(predicted, volume.target, classes))
     dice = {}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from voxfield.errors import SettingsError
-from voxfield.grading.plugins import find
+from voxfield.plugins import find
 from voxfield.settings import unknown_key
 
 Kind = Literal["weak", "strong"]
@@ -84,7 +84,7 @@ class Algorithm:
 
 def make(registry: Mapping[str, str], name: str, options: Sequence[str]) -> Algorithm:
     """An algorithm by name, with options such as `window=0.9`; a wrong option raises SettingsError."""
-    kind = find("algorithms", registry, name)
+    kind = find("voxfield.grading.algorithms", registry, name)
     known = {f.name: f for f in fields(kind)}
     values: dict[str, Any] = {}
     for option in options:

@@ -6,7 +6,7 @@ log-probabilities (n, grades)`. A new one is one file and one line in NETWORKS, 
 
 from typing import Any
 
-from voxfield.grading.plugins import find
+from voxfield.plugins import find
 
 NETWORKS = {"convolutional": "voxfield.grading.networks.convolutional:GradeNet"}
 HEADS = {
@@ -23,7 +23,7 @@ def build(config: dict[str, Any], seed: int) -> Any:
     import torch
 
     options = dict(config)
-    network = find("networks", NETWORKS, options.pop("name"))
+    network = find("voxfield.grading.networks", NETWORKS, options.pop("name"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return network(**options)
@@ -31,4 +31,4 @@ def build(config: dict[str, Any], seed: int) -> Any:
 
 def head(name: str, width: int, grades: int) -> Any:
     """A head by name: a module from (n, width) to log-probabilities (n, grades)."""
-    return find("heads", HEADS, name)(width, grades)
+    return find("voxfield.grading.heads", HEADS, name)(width, grades)

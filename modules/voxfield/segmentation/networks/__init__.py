@@ -1,28 +1,43 @@
 """Network architectures by name.
 
 A model file holds an architecture's name and its arguments as JSON, never code. Each architecture is a
-module here with two functions: `build(arguments)` checks the arguments, as they may come from a file, and
-makes the network, (b, in_channels, x, y, z) -> logits (b, classes, x, y, z); `multiple(arguments)` says
-what the sides of a patch must be a multiple of.
+module here, or of an installed package that declares it under the entry points `voxfield.segmentation.networks`,
+with two functions: `build(arguments)` checks the arguments, as they may come from a file, and makes the network,
+(b, in_channels, x, y, z) -> logits (b, classes, x, y, z); `multiple(arguments)` says what the sides of a patch must
+be a multiple of.
+
+A network that is trained otherwise than by Dice and cross entropy of its logits (one that tells connectivity, say)
+has a method `supervise`, see `Supervised`.
 """
 
 from collections.abc import Mapping
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from voxfield.errors import InputError
-from voxfield.segmentation.networks import _dynunet, _unet
+from voxfield.plugins import find
 
 if TYPE_CHECKING:
     import torch
 
-ARCHITECTURES: dict[str, ModuleType] = {"dynunet": _dynunet, "unet": _unet}
+    from voxfield.segmentation.losses import Truth
+
+ARCHITECTURES = {
+    "dynunet": "voxfield.segmentation.networks._dynunet",
+    "unet": "voxfield.segmentation.networks._unet",
+}
 
 
-def _module(name: str) -> ModuleType:
-    if name not in ARCHITECTURES:
-        raise InputError(f"architecture {name!r} is unknown; known: {', '.join(ARCHITECTURES)}")
-    return ARCHITECTURES[name]
+@runtime_checkable
+class Supervised(Protocol):
+    """A network with a loss of its own."""
+
+    def supervise(self, images: "torch.Tensor", truth: "Truth") -> "tuple[torch.Tensor, torch.Tensor]":
+        """Class logits (b, classes, x, y, z), on which regularizers act, and the loss ()."""
+        ...
+
+
+def _module(name: str) -> Any:
+    return find("voxfield.segmentation.networks", ARCHITECTURES, name)
 
 
 def build(name: str, arguments: Mapping[str, Any], *, seed: int = 0) -> "torch.nn.Module":

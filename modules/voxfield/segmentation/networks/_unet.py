@@ -24,7 +24,7 @@ def build(arguments: Mapping[str, Any]) -> "torch.nn.Module":
     """Make the network.
 
     arguments  in_channels, classes, channels (one per level, at least two), units (convolutions of a
-               residual block; 0 for plain blocks)
+               residual block; 0, the default, for plain blocks)
     """
     from monai.networks.nets import UNet
 
@@ -36,7 +36,7 @@ def build(arguments: Mapping[str, Any]) -> "torch.nn.Module":
         out_channels=integer(arguments, "classes", 2, 254),
         channels=channels,
         strides=[1] + [2] * (len(channels) - 2),
-        num_res_units=integer(arguments, "units", 0, 4),
+        num_res_units=integer({"units": 0, **arguments}, "units", 0, 4),
         norm=("INSTANCE", {"affine": True}),
     )
     return network
