@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ from typing import Any, Literal
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("voxfield", "numpy", "scipy", "torch", "monai", "gpytorch", "nibabel", "snakemake")
+THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class Claim:
         return self.value <= self.aim if self.sense == "<=" else self.value >= self.aim
 
 
-def options(description: str, argv: Sequence[str] | None = None, *, seeds: int = 3) -> argparse.Namespace:
-    """The flags that every benchmark takes; also sets the number of threads."""
+def options(description: str, *, seeds: int = 3) -> argparse.Namespace:
+    """The flags that every benchmark takes. The script starts anew where its threads are not as many as asked."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="a smaller run of under a minute")
     parser.add_argument("--seeds", type=int, default=seeds, help=f"independent repetitions ({seeds})")
@@ -44,10 +46,17 @@ def options(description: str, argv: Sequence[str] | None = None, *, seeds: int =
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--json", type=Path, help="write claims, rows and environment here")
     parser.add_argument("--data", type=Path, default=shared_data(), help="folder of the public data sets")
-    chosen = parser.parse_args(argv)
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = str(chosen.threads)
+    chosen = parser.parse_args()
+    _with_threads(chosen.threads)
     return chosen
+
+
+def _with_threads(count: int) -> None:
+    """Replace this process by one with `count` threads: numpy and torch look at the environment only on loading."""
+    wanted = dict.fromkeys(THREAD_COUNTS, str(count))
+    if any(os.environ.get(name) != value for name, value in wanted.items()):
+        sys.stdout.flush()
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **wanted})  # noqa: S606  # ourselves
 
 
 def shared_data() -> Path:
