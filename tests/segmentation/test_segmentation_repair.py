@@ -8,13 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
+from scipy.spatial import cKDTree
 
 from voxfield.artifacts import Image, LabelMap
 from voxfield.context import Context
 from voxfield.errors import InputError, SettingsError
 from voxfield.segmentation import repair
 from voxfield.segmentation.metrics._topology import betti_numbers, count_components, fill_cavities, label_components
-from voxfield.segmentation.tree._mend import BRIDGE, FILLED, LUMEN, Mended, Rules, mend
+from voxfield.segmentation.tree._forest import TWO_ROOTS
+from voxfield.segmentation.tree._loops import break_loops
+from voxfield.segmentation.tree._mend import BRIDGE, FILLED, LUMEN, TOO_LONG, TOO_UNLIKELY, Mended, Rules, mend
 from voxfield.segmentation.tree._paths import cheapest_links, negative_log
 from voxfield.testing import StageContract
 
@@ -37,6 +40,8 @@ rules = st.builds(
     max_bridge_mm=st.sampled_from([0.0, 3.0, 8.0]),
     min_bridge_probability=st.sampled_from([0.01, 0.1, 0.4]),
     faces=st.booleans(),
+    roots=st.just(()),
+    loops=st.booleans(),
 )
 
 
@@ -47,7 +52,8 @@ def test_guarantees(case: tuple[np.ndarray, np.ndarray, np.ndarray], chosen: Rul
     mended = mend(probability, mask, spacing, chosen)
     result = mended.labels > 0
     found = betti_numbers(result)
-    # Exactly the trees, no cavity.
+    # Exactly the trees, no cavity, and no loop where none is wanted.
+    assert chosen.loops or found.tunnels == 0
     assert found.components == mended.trees >= 1
     assert found.cavities == 0
     # A component can be split by nothing, so the number asked for is met wherever there are so many.
@@ -56,12 +62,22 @@ def test_guarantees(case: tuple[np.ndarray, np.ndarray, np.ndarray], chosen: Rul
         assert mended.trees == min(chosen.trees, before.trees)
     # Nothing is dropped, and nothing made up, without being told.
     assert ((mended.labels == LUMEN) == (mask & result)).all()
-    assert int((mask & ~result).sum()) == sum(part.voxels for part in mended.removed)
+    lost = sum(part.voxels for part in mended.removed)
     drawn = np.zeros(mask.shape, bool)
     for bridge in mended.bridges:
         drawn[tuple(bridge.link.voxels.T)] = True
+    if chosen.loops:
+        assert int((mask & ~result).sum()) == lost
+        assert (mended.labels[drawn] > LUMEN).all()
+    else:
+        assert int((mask & ~result).sum()) <= lost
     assert (drawn >= (mended.labels == BRIDGE)).all()
     assert int(((mended.labels == FILLED) & ~drawn).sum()) == mended.cavity_voxels
+    # What is refused has a reason, and joins nothing that is joined.
+    assert all(bridge.reason for bridge in mended.refused)
+    if chosen.loops:
+        ends = [[mended.labels[tuple(e)] > 0 for e in (b.link.start, b.link.end)] for b in mended.refused]
+        assert all(any(pair) for pair in ends)
     # Parts that fluxes can not reach are counted.
     assert count_components(result, 6) == mended.face_parts >= mended.trees
 
@@ -72,8 +88,76 @@ def test_kept_components_are_kept_whole(case: tuple[np.ndarray, np.ndarray, np.n
     probability, mask, spacing = case
     result = mend(probability, mask, spacing, chosen).labels > 0
     parts, count = label_components(mask)
+    if not chosen.loops:
+        return
     for part in range(1, count + 1):
         assert result[parts == part].all() or not result[parts == part].any()
+
+
+@st.composite
+def broken_trees(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """A random tree of tubes, its probability .9 in the lumen; gaps of 2 to 5 voxels in it, where p is .4."""
+    rng = np.random.default_rng(draw(st.integers(0, 10**6)))
+    shape = (44, 44, 44)
+    joints, lines = [np.array([6.0, 22.0, 22.0])], []
+    for _ in range(int(rng.integers(3, 6))):
+        start = joints[int(rng.integers(len(joints)))]
+        joints.append(rng.uniform(6, 38, 3))
+        lines.append(np.linspace(start, joints[-1], 120))
+    grid = np.indices(shape).reshape(3, -1).T
+    whole = (cKDTree(np.concatenate(lines)).query(grid)[0] <= rng.uniform(1.6, 3.0)).reshape(shape)
+    places = [line[int(rng.uniform(0.3, 0.7) * 120)] for line in lines]
+    near = (cKDTree(places).query(grid)[0] <= rng.uniform(3, 4.5)).reshape(shape)
+    return np.where(whole, np.where(near, 0.4, 0.9), 0.01) * rng.uniform(0.97, 1, shape), whole
+
+
+@settings(max_examples=15, deadline=None)
+@given(broken_trees())
+def test_broken_trees_are_whole_again(case: tuple[np.ndarray, np.ndarray]) -> None:
+    probability, whole = case
+    broken = probability > 0.5
+    done = mended(probability, broken, trees=1, min_size_mm3=0.0, loops=False)
+    found = betti_numbers(done.labels > 0)
+    assert (found.components, found.tunnels, found.cavities) == (1, 0, 0)
+    # The way back leads through the vessel that was there.
+    added = (done.labels == BRIDGE) & ~broken
+    assert whole[added].mean() > 0.9 if added.any() else True
+    listed = np.zeros(whole.shape, bool)
+    for bridge in done.bridges:
+        listed[tuple(bridge.link.voxels.T)] = True
+    assert not (((done.labels > 0) & ~broken & ~listed).sum() - done.cavity_voxels)
+
+
+@settings(max_examples=12, deadline=None)
+@given(broken_trees(), st.permutations([0, 1, 2]), st.tuples(*[st.booleans()] * 3), st.sampled_from([0.5, 1.0, 3.0]))
+def test_storage_and_unit_change_nothing(
+    case: tuple[np.ndarray, np.ndarray], axes: list[int], flips: tuple[bool, ...], scale: float
+) -> None:
+    """Axes permuted and flipped, and all lengths in another unit: the same voxels get the same labels."""
+    probability, _ = case
+    spacing, chosen = np.array([0.6, 1.0, 1.3]), standard(min_bridge_probability=0.39)
+    first = mend(probability, probability > 0.5, spacing, chosen)
+    turned = np.flip(probability.transpose(axes), np.flatnonzero(flips))
+    rescaled = chosen._replace(min_size_mm3=chosen.min_size_mm3 * scale**3, max_bridge_mm=chosen.max_bridge_mm * scale)
+    again = mend(turned, turned > 0.5, scale * spacing[axes], rescaled)
+    back = np.flip(again.labels, np.flatnonzero(flips)).transpose(np.argsort(axes))
+    assert (back == first.labels).all()
+    for one, other in ((first.bridges, again.bridges), (first.refused, again.refused)):
+        told = [
+            sorted((b.kind, b.reason, round(b.probability, 9), len(b.link.voxels)) for b in x) for x in (one, other)
+        ]
+        assert told[0] == told[1]
+
+
+@settings(max_examples=10, deadline=None)
+@given(broken_trees())
+def test_what_is_not_broken_is_not_mended(case: tuple[np.ndarray, np.ndarray]) -> None:
+    probability, whole = case
+    whole = fill_cavities(whole)
+    if count_components(whole, 6) == 1:
+        done = mended(probability, whole)
+        assert (done.labels == whole).all()
+        assert (done.bridges, done.removed, done.refused) == ([], [], [])
 
 
 @settings(max_examples=30, deadline=None)
@@ -146,9 +230,69 @@ def test_gap_is_bridged_straight() -> None:
 def test_gap_too_long_or_unlikely_is_left_open_and_told(changes: dict[str, float]) -> None:
     done = mended(*tube(), **changes)
     assert (done.trees, done.bridges) == (2, [])
-    if "min_bridge_probability" in changes:
-        # Searched, but not worth a bridge.
-        assert done.open_gaps == [] or done.open_gaps[0].probability < 0.31
+    told = [(b.reason, len(b.link.voxels)) for b in done.refused]
+    # Wide gaps are told too, as far as they lie in the reach of the search.
+    assert told == ([(TOO_UNLIKELY, 4)] if "min_bridge_probability" in changes else told)
+    assert changes != {"max_bridge_mm": 4.9} or told == [(TOO_LONG, 4)]
+
+
+def roots_of(*roots: tuple[int, int, int], **changes: Any) -> Mended:
+    return mended(*tube(), roots=roots, **changes)
+
+
+def test_a_tree_grows_from_each_root() -> None:
+    joined, apart = roots_of((0, 6, 6)), roots_of((0, 6, 6), (39, 6, 6))
+    assert (joined.trees, len(joined.bridges)) == (1, 1)
+    assert (apart.trees, apart.bridges, [b.reason for b in apart.refused]) == (2, [], [TWO_ROOTS])
+    # What no root reaches goes, however heavy it is.
+    alone = roots_of((0, 6, 6), max_bridge_mm=1.0)
+    assert (alone.trees, [part.kind for part in alone.removed]) == (1, ["component"])
+    assert alone.labels[0, 6, 6] == LUMEN
+    assert not alone.labels[22:].any()
+    assert roots_of((0, 6, 6), (3, 6, 6)).trees == 1
+
+
+def torus(thin: float) -> np.ndarray:
+    """A ring of radius 10 whose tube is 3.2 voxels thick, and `thin` at one place."""
+    x = np.indices((29, 29, 9)) - np.array([14, 14, 4])[:, None, None, None]
+    angle = np.arctan2(x[1], x[0])
+    radius = 3.2 - (3.2 - thin) * np.exp(-(angle**2) / 0.1)
+    return (np.hypot(x[0], x[1]) - 10) ** 2 + x[2] ** 2 <= radius**2
+
+
+def test_a_loop_is_cut_where_it_is_thinnest() -> None:
+    ring = torus(1.6)
+    assert betti_numbers(ring) == (1, 1, 0)
+    kept = mended(np.where(ring, 0.9, 0.1), ring)
+    assert (kept.labels == ring).all()
+    done = mended(np.where(ring, 0.9, 0.1), ring, loops=False)
+    assert betti_numbers(done.labels > 0) == (1, 0, 0)
+    (cut,) = done.removed
+    assert cut.kind == "cut"
+    # One layer through the neck, which lies at angle 0.
+    assert cut.voxels <= 3 * ring[24, 14].sum() + 9
+    assert np.arctan2(cut.centre[1] - 14, cut.centre[0] - 14) == pytest.approx(0, abs=0.35)
+    assert ((done.labels > 0) == break_loops(ring, np.ones(3))).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(damaged())
+def test_without_loops_there_is_a_ball_in_each_component(case: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    _, mask, spacing = case
+    left = break_loops(mask, spacing)
+    before, after = betti_numbers(mask), betti_numbers(left)
+    assert (left <= mask).all()
+    assert after.components == before.components
+    assert after.tunnels == 0
+    if not before.tunnels:
+        assert (left == mask).all()
+    else:
+        assert after.cavities == 0
+        # Nothing more could stay: each voxel that was cut would close a loop, or enclose something, again.
+        for voxel in np.argwhere(mask & ~left)[:10]:
+            again = left.copy()
+            again[tuple(voxel)] = True
+            assert betti_numbers(again) != (after.components, 0, 0)
 
 
 def test_two_trees_asked_for_stay_two() -> None:
@@ -228,6 +372,28 @@ def test_tables_are_in_world_mm() -> None:
     assert gone["volume_mm3"] == pytest.approx(0.125)
     assert done.repaired.labels == {1: "lumen", 2: "bridge", 3: "filled"}
     assert {"trees", "bridges", "components-removed"} <= set(ctx.findings.codes())
+
+
+def test_refused_bridges_are_in_world_mm() -> None:
+    ctx = Context()
+    done = repair(*as_artifacts(*tube(), 0.5), min_bridge_probability=0.5, min_size_mm3=1.0, ctx=ctx)
+    assert len(done.bridges) == 0
+    (row,) = done.refused.rows()
+    assert (row["reason"], row["gap_mm"]) == (TOO_UNLIKELY, 2.5)
+    assert (row["start_x_mm"], row["end_x_mm"]) == (10 + 17 * 0.5, 10 + 22 * 0.5)
+    assert row["probability"] == pytest.approx(0.3, rel=1e-6)
+    assert "bridges-refused" in ctx.findings.codes()
+
+
+def test_roots_are_world_mm() -> None:
+    probability, mask = as_artifacts(*tube(), 0.5)
+    done = repair(probability, mask, roots_mm=((29.5, -17.0, 8.0),), max_bridge_mm=0.0)
+    assert done.repaired.data[22:, 6, 6].all()
+    assert not done.repaired.data[:22].any()
+    with pytest.raises(InputError, match=r"root at \(0.0, 0.0, 0.0\) mm lies .* mm from the lumen"):
+        repair(probability, mask, roots_mm=((0.0, 0.0, 0.0),))
+    with pytest.raises(SettingsError, match="the one or the other"):
+        repair(probability, mask, roots_mm=((29.5, -17.0, 8.0),), trees=1)
 
 
 def test_too_few_components_is_a_finding() -> None:

@@ -63,7 +63,9 @@ def fill_cavities(mask: Mask) -> Mask:
         return mask.copy()
     box = bounding_box(mask)
     filled = mask.copy()
-    filled[box] = fill_voids.fill(np.ascontiguousarray(mask[box]), in_place=False)
+    # fill_voids also fills some voxels on the faces of an array, which are no cavities; a layer of background
+    # mends that.
+    filled[box] = fill_voids.fill(np.pad(mask[box], 1), in_place=True)[1:-1, 1:-1, 1:-1]
     return filled
 
 

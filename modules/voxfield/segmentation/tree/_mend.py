@@ -3,17 +3,18 @@
 The steps, in this order:
 
 1. cavities are filled, so that nothing floats inside the lumen;
-2. parts of one 26-component that touch by an edge or a corner only are joined through faces (a flux needs a
-   face) by the one or two likeliest voxels, unless those would touch another component;
+2. parts of one 26-component that touch by an edge or a corner only are joined through faces (`_contacts`);
 3. components are joined by bridges along the cheapest paths on -log p and sorted into trees (`_forest`);
 4. components of no tree are dropped, the bridges drawn, cavities that they close filled. A bridge that
-   touches a tree that it does not belong to is given up, and step 3 is repeated without it.
+   touches a tree that it does not belong to is given up, and step 3 is repeated without it;
+5. where loops are not wanted, they are cut (`_loops`).
 
 After it the result has exactly the trees of the forest as its 26-components and no cavity; every input voxel
-of a tree is kept, and those of other components are all listed.
+of a tree is kept unless it closes a loop that is cut, and what is dropped or cut is all listed. So is every
+bridge that was refused: the cheapest ones that would have joined what the result leaves apart.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,35 +27,51 @@ from voxfield.segmentation.metrics._topology import (
     fill_cavities,
     label_components,
 )
-from voxfield.segmentation.tree._forest import Forest, grow_forest
-from voxfield.segmentation.tree._paths import Link, cheapest_links, dearest_cost, negative_log
-from voxfield.segmentation.tree._skeleton import Floats, Ints
+from voxfield.segmentation.tree._contacts import dilate, join_contacts
+from voxfield.segmentation.tree._forest import OUTWEIGHED, Forest, Parts, Wanted, grow_forest
+from voxfield.segmentation.tree._loops import break_loops
+from voxfield.segmentation.tree._paths import Link, cheapest_links, negative_log, shifted
+from voxfield.segmentation.tree._skeleton import Floats
 
 LUMEN, BRIDGE, FILLED = 1, 2, 3
 PROBABILITY_FLOOR = 1e-6
+TOO_LONG = "longer than allowed"
+TOO_UNLIKELY = "less likely than allowed"
+TOUCHES = "touches another tree"
 
 
 class Rules(NamedTuple):
-    """What is worth keeping and bridging; see `segmentation.repair` for each."""
+    """What is worth keeping and bridging; see `segmentation.repair` for each. `roots` (k, 3) are lumen voxels."""
 
     trees: int | None
     min_size_mm3: float
     max_bridge_mm: float
     min_bridge_probability: float
     faces: bool
+    roots: tuple[tuple[int, int, int], ...] = ()
+    loops: bool = True
 
 
 class Bridge(NamedTuple):
-    """A link that was drawn; `kind` is "gap" or "contact" (parts that touched by an edge or a corner)."""
+    """A link that was drawn or refused; `kind` is "gap" or "contact" (parts that touched by an edge or a corner).
+
+    probability  geometric mean over its voxels
+    reason       why it was refused; empty where it was drawn
+    """
 
     kind: str
     link: Link
     probability: float
+    reason: str = ""
 
 
 class Removed(NamedTuple):
-    """A 26-component of the input that belongs to no tree; `centre` (3,) is its mean voxel index."""
+    """Voxels that are not in the result; `centre` (3,) is their mean index.
 
+    kind  "component" of the input that belongs to no tree, or "cut" through a loop
+    """
+
+    kind: str
     voxels: int
     mass_mm3: float
     centre: Floats
@@ -65,7 +82,7 @@ class Mended(NamedTuple):
 
     cavity_voxels  voxels that were enclosed and are filled now
     face_parts     6-components of the result; more than `trees` where a contact could not be joined
-    open_gaps      links between kept trees that were not worth a bridge or not wanted, cheapest first
+    refused        the cheapest links that would have joined a tree to another or to what was dropped
     """
 
     labels: NDArray[np.uint8]
@@ -74,54 +91,60 @@ class Mended(NamedTuple):
     removed: list[Removed]
     cavity_voxels: int
     face_parts: int
-    open_gaps: list[Bridge]
+    refused: list[Bridge]
 
 
 def mend(probability: Floats, mask: Mask, spacing: Floats, rules: Rules) -> Mended:
     """Mend a (x, y, z) mask that is not empty, on the grid of its probability."""
     cost = negative_log(probability, PROBABILITY_FLOOR)
-    voxel_mm3 = float(spacing.prod())
+    weight = np.nan_to_num(probability) * float(spacing.prod())
     solid = fill_cavities(mask)
-    cavity = solid & ~mask
-    contacts = _join_contacts(solid, cost, spacing) if rules.faces else []
-    if contacts:
-        drawn = _drawn(contacts, solid.shape)
-        filled = fill_cavities(solid | drawn)
-        cavity |= filled & ~solid & ~drawn
-        solid = filled
-    parts, count = label_components(solid)
-    voxels = np.bincount(parts[mask], minlength=count + 1)
-    mass = np.bincount(parts[mask], np.nan_to_num(probability[mask]), minlength=count + 1) * voxel_mm3
-    links = _gaps(parts, cost, spacing, rules)
-    worthy = [link for link in links if _worth(link, cost, spacing, rules)]
-    forest, labels = _settle(mask, solid, parts, mass, voxels, worthy, rules)
-
-    cavity = (cavity & (labels == FILLED)) | ((labels == FILLED) & ~solid)
+    contacts = join_contacts(solid, cost, spacing) if rules.faces else []
+    touched = _drawn(contacts, solid.shape)
+    solid = fill_cavities(solid | touched)
+    labelled, count = label_components(solid)
+    parts = Parts(
+        np.bincount(labelled[mask], weight[mask], minlength=count + 1).astype(np.float64),
+        np.bincount(labelled[mask], minlength=count + 1),
+        frozenset(int(labelled[root]) for root in rules.roots),
+    )
+    # Three parts around one voxel are joined by links of one cost: the heavier pair goes first.
+    links = sorted(
+        _gaps(labelled, cost, spacing, rules),
+        key=lambda link: (round(link.cost, 9), -parts.mass[[link.first, link.second]].sum()),
+    )
+    faults = {id(link): _fault(link, cost, spacing, rules) for link in links}
+    forest, labels, given_up = _settle(mask, solid, labelled, parts, [x for x in links if not faults[id(x)]], rules)
+    faults |= {id(link): reason for link, reason in forest.refused} | {id(link): TOUCHES for link in given_up}
+    cut = np.zeros(mask.shape, bool)
+    if not rules.loops:
+        cut = (labels > 0) & ~break_loops(labels > 0, spacing, labels == BRIDGE)
+        labels[cut] = 0
     bridges = [_bridge("gap", link, cost) for link in forest.links]
-    bridges += [_bridge("contact", link, cost) for link in contacts if labels[tuple(link.start)]]
-    between = [
-        _bridge("gap", link, cost)
-        for link in links
-        if forest.tree[link.first] and forest.tree[link.second] and forest.tree[link.first] != forest.tree[link.second]
-    ]
+    bridges += [_bridge("contact", link, cost) for link in contacts if forest.tree[labelled[tuple(link.start)]]]
     return Mended(
         labels,
         forest.size,
         bridges,
-        _removed(parts, mask, mass, voxels, forest),
-        int(cavity.sum()),
+        _removed(labelled, mask, forest.tree[labelled] == 0, weight, "component")
+        + _removed(label_components(cut)[0], cut, cut, weight, "cut"),
+        int(np.count_nonzero((labels == FILLED) & ~touched)),
         count_components(labels > 0, 6),
-        between,
+        [
+            _bridge("gap", link, cost)._replace(reason=faults[id(link)] or OUTWEIGHED)
+            for link in _left_apart(links, forest)
+        ],
     )
 
 
 def _settle(
-    mask: Mask, solid: Mask, parts: Labels, mass: Floats, voxels: Ints, worthy: list[Link], rules: Rules
-) -> tuple[Forest, NDArray[np.uint8]]:
+    mask: Mask, solid: Mask, labelled: Labels, parts: Parts, worthy: list[Link], rules: Rules
+) -> tuple[Forest, NDArray[np.uint8], list[Link]]:
     """Draw the forest; give up links that touch foreign trees until the 26-components are the trees."""
+    given_up: list[Link] = []
     while True:
-        forest = grow_forest(mass, voxels, worthy, rules.trees, rules.min_size_mm3)
-        owner = forest.tree[parts]
+        forest = grow_forest(parts, worthy, Wanted(rules.trees, rules.min_size_mm3))
+        owner = forest.tree[labelled]
         labels = np.where(owner > 0, np.where(mask, LUMEN, FILLED), 0).astype(np.uint8)
         for link in forest.links:
             labels[tuple(link.voxels.T)] = BRIDGE
@@ -130,9 +153,23 @@ def _settle(
             whole = fill_cavities(labels > 0)
             labels[whole & (labels == 0)] = FILLED
         if not forest.links or count_components(labels > 0) == forest.size:
-            return forest, labels
+            return forest, labels, given_up
         guilty = [link for link in forest.links if _touches_foreign(link, owner)] or forest.links
+        given_up.append(guilty[-1])
         worthy = [link for link in worthy if link is not guilty[-1]]
+
+
+def _left_apart(links: list[Link], forest: Forest) -> list[Link]:
+    """Kruskal's forest over the links that would have joined a kept tree to another or to what is dropped."""
+    label = np.where(forest.tree > 0, forest.tree, np.arange(len(forest.tree)) + len(forest.tree))
+    kept = forest.tree > 0
+    found = []
+    for link in links:
+        a, b = label[link.first], label[link.second]
+        if a != b and (kept[link.first] or kept[link.second]):
+            label[label == b] = a
+            found.append(link)
+    return found
 
 
 def _touches_foreign(link: Link, owner: Labels) -> bool:
@@ -160,77 +197,8 @@ def _gaps(parts: Labels, cost: Floats, spacing: Floats, rules: Rules) -> list[Li
     # component.
     near = edt.edt(np.ascontiguousarray(inside == 0), anisotropy=tuple(spacing)) <= rules.max_bridge_mm / 2
     near &= edt.edt(np.ascontiguousarray(~minor), anisotropy=tuple(spacing)) <= rules.max_bridge_mm
-    limit = dearest_cost(rules.max_bridge_mm, rules.min_bridge_probability)
-    ends = np.where(_dilate(near & (inside == 0)), inside, 0)
-    return _shifted(cheapest_links(ends, cost[box], near & (inside == 0), spacing, limit), box)
-
-
-def _join_contacts(solid: Mask, cost: Floats, spacing: Floats) -> list[Link]:
-    """Links of one or two voxels between the 6-components of each 26-component."""
-    small, count = label_components(solid, 6)
-    large, whole = label_components(solid, 26)
-    if count == whole:
-        return []
-    sizes = np.bincount(small.ravel(), minlength=count + 1)
-    home = np.zeros(count + 1, np.int64)
-    home[small[solid]] = large[solid]
-    order = np.lexsort((np.arange(count + 1), -sizes, home))
-    order = order[home[order] > 0]
-    is_main = np.zeros(count + 1, bool)
-    is_main[order[np.unique(home[order], return_index=True)[1]]] = True
-    minor = solid & ~is_main[small]
-    box = bounding_box(minor, 3)
-    minor, small, large = minor[box], small[box], large[box]
-    near = _dilate(minor)
-    band = near & (small == 0) & ~_between(large)
-    links = cheapest_links(np.where(_dilate(near), small, 0), cost[box], band, spacing, np.inf)
-    return _spanning(_shifted([link for link in links if home[link.first] == home[link.second]], box), count)
-
-
-def _between(parts: Labels) -> Mask:
-    """Voxels whose 27-box holds two different components."""
-    lowest = np.where(parts > 0, parts, np.iinfo(parts.dtype).max)
-    highest = np.array(parts)
-    for axis in range(3):
-        lowest, highest = _spread(lowest, axis, np.minimum), _spread(highest, axis, np.maximum)
-    return np.asarray((highest > 0) & (lowest < highest))
-
-
-def _dilate(mask: Mask) -> Mask:
-    """Grow by one voxel in the 26-neighbourhood, one axis after the other."""
-    for axis in range(3):
-        mask = _spread(mask, axis, np.logical_or)
-    return mask
-
-
-def _spread(values: NDArray[Any], axis: int, join: np.ufunc) -> NDArray[Any]:
-    """Combine each value with both neighbours along an axis."""
-    low: list[slice] = [slice(None)] * 3
-    high: list[slice] = [slice(None)] * 3
-    low[axis], high[axis] = slice(None, -1), slice(1, None)
-    out = values.copy()
-    out[tuple(high)] = join(out[tuple(high)], values[tuple(low)])
-    out[tuple(low)] = join(out[tuple(low)], values[tuple(high)])
-    return out
-
-
-def _spanning(links: list[Link], count: int) -> list[Link]:
-    """Kruskal's forest over links that are sorted by cost."""
-    label = np.arange(count + 1)
-    drawn = []
-    for link in links:
-        a, b = label[link.first], label[link.second]
-        if a != b:
-            label[label == b] = a
-            drawn.append(link)
-    return drawn
-
-
-def _shifted(links: list[Link], box: tuple[slice, slice, slice]) -> list[Link]:
-    origin = np.array([s.start for s in box])
-    return [
-        link._replace(voxels=link.voxels + origin, start=link.start + origin, end=link.end + origin) for link in links
-    ]
+    ends = np.where(dilate(near & (inside == 0)), inside, 0)
+    return shifted(cheapest_links(ends, cost[box], near & (inside == 0), spacing, np.inf), box)
 
 
 def _drawn(links: list[Link], shape: tuple[int, ...]) -> Mask:
@@ -244,18 +212,21 @@ def _bridge(kind: str, link: Link, cost: Floats) -> Bridge:
     return Bridge(kind, link, float(np.exp(-cost[tuple(link.voxels.T)].mean())))
 
 
-def _worth(link: Link, cost: Floats, spacing: Floats, rules: Rules) -> bool:
-    likely = _bridge("gap", link, cost).probability >= rules.min_bridge_probability
-    return likely and link.gap_mm(spacing) <= rules.max_bridge_mm
+def _fault(link: Link, cost: Floats, spacing: Floats, rules: Rules) -> str:
+    """Why a link is not worth a bridge; nothing where it is."""
+    if link.gap_mm(spacing) > rules.max_bridge_mm:
+        return TOO_LONG
+    if _bridge("gap", link, cost).probability < rules.min_bridge_probability:
+        return TOO_UNLIKELY
+    return ""
 
 
-def _removed(parts: Labels, mask: Mask, mass: Floats, voxels: Ints, forest: Forest) -> list[Removed]:
-    gone = np.flatnonzero((forest.tree == 0) & (voxels > 0))
-    gone = gone[gone > 0]
-    if not len(gone):
-        return []
-    rows = np.argwhere(mask & (forest.tree[parts] == 0))
-    names = parts[tuple(rows.T)]
-    sums = np.stack([np.bincount(names, rows[:, a], minlength=len(mass)) for a in range(3)], axis=1)
-    found = [Removed(int(voxels[n]), float(mass[n]), sums[n] / voxels[n]) for n in gone]
+def _removed(names: Labels, mask: Mask, gone: Mask, weight: Floats, kind: str) -> list[Removed]:
+    """The voxels of `mask` that are `gone`, by their names."""
+    rows = np.argwhere(mask & gone)
+    place = names[tuple(rows.T)]
+    voxels = np.bincount(place)
+    mass = np.bincount(place, weight[tuple(rows.T)])
+    sums = np.stack([np.bincount(place, rows[:, a]) for a in range(3)], axis=1)
+    found = [Removed(kind, int(voxels[n]), float(mass[n]), sums[n] / voxels[n]) for n in np.flatnonzero(voxels)]
     return sorted(found, key=lambda part: (-part.mass_mm3, tuple(part.centre)))

@@ -7,7 +7,6 @@ spanning tree of these paths is a spanning tree of the complete graph of cheapes
 Processing Letters 27, 1988), so one search replaces one per pair.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -123,6 +122,9 @@ def negative_log(probability: Floats, floor: float) -> Floats:
     return np.asarray(-np.log(np.clip(np.nan_to_num(probability, nan=floor), floor, 1.0)))
 
 
-def dearest_cost(max_gap_mm: float, min_probability: float) -> float:
-    """Cost of the dearest path that is still allowed across a gap, mm; a path along faces is up to sqrt(3) longer."""
-    return math.sqrt(3) * max_gap_mm * -math.log(min_probability)
+def shifted(links: list[Link], box: tuple[slice, slice, slice]) -> list[Link]:
+    """Links found inside a box, in the voxels of the whole grid."""
+    origin = np.array([s.start for s in box])
+    return [
+        link._replace(voxels=link.voxels + origin, start=link.start + origin, end=link.end + origin) for link in links
+    ]
