@@ -15,13 +15,13 @@ DYNUNET: dict[str, Any] = {"in_channels": 1, "classes": 2, "channels": [4, 8, 8]
 @pytest.mark.parametrize(("name", "arguments"), [("unet", UNET), ("dynunet", DYNUNET)])
 def test_restored_network_computes_the_same(name: str, arguments: dict[str, Any]) -> None:
     network = networks.build(name, arguments, seed=3).eval()
-    side = 4 * networks.multiple(name, arguments)
-    x = torch.randn(2, 1, side, side, side)
+    shape = [4 * side for side in networks.multiple(name, arguments)]
+    x = torch.randn(2, 1, *shape)
     restored = networks.restore(name, arguments, network.state_dict())
     with torch.no_grad():
         out = network(x)
         assert torch.equal(restored(x), out)
-    assert out.shape == (2, arguments["classes"], side, side, side)
+    assert out.shape == (2, arguments["classes"], *shape)
 
 
 def test_weights_follow_the_seed_and_leave_the_global_state_alone() -> None:

@@ -63,8 +63,14 @@ def test_mistakes_in_a_configuration_are_told(config: dict[str, Any], words: str
 
 def test_a_network_may_bring_its_own_loss() -> None:
     class Own(nn.Module):
-        def supervise(self, images: Tensor, truth: Truth) -> tuple[Tensor, Tensor]:
-            return images, images.sum()
+        def outputs(self, images: Tensor) -> Tensor:
+            return images
+
+        def own_loss(self, outputs: Tensor, truth: Truth) -> Tensor:
+            return outputs.sum()
+
+        def decode(self, outputs: Tensor) -> Tensor:
+            return outputs
 
     images = torch.ones(1, 2, 4, 4, 4)
     total, _ = objective({"mean": 1.0})(Own(), images, truth())

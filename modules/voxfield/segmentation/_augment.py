@@ -48,9 +48,10 @@ def elastic(shape: Sequence[int], spacing: float, sd: float, generator: torch.Ge
     """Random displacements (3, x, y, z) in voxels.
 
     spacing  voxels between control points
-    sd       voxels, of the control displacements; lowered where folds could arise
+    sd       voxels, of the control displacements; lowered where folds could arise; an axis of one voxel stays
     """
-    return smooth_field(3, shape, spacing, generator) * min(sd, 0.4 * spacing / 2.5)
+    free = torch.tensor([float(n > 1) for n in shape]).view(3, 1, 1, 1)
+    return smooth_field(3, shape, spacing, generator) * (free * min(sd, 0.4 * spacing / 2.5))
 
 
 def positions(start: Sequence[int], shape: Sequence[int], flips: Sequence[bool]) -> Tensor:

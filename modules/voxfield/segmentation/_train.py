@@ -20,7 +20,7 @@ from voxfield.stage import Context, Resources, stage
 if TYPE_CHECKING:
     from voxfield.segmentation._training import History
 
-Side = Annotated[int, Ge(8), Le(512)]
+Side = Annotated[int, Ge(1), Le(512)]
 Width = Annotated[int, Ge(1), Le(1024)]
 Millimetres = Annotated[float, Gt(0)]
 Share = Annotated[float, Ge(0), Le(1)]
@@ -46,7 +46,7 @@ def train(
     patch: tuple[Side, Side, Side] = (32, 32, 32),
     architecture: str = "unet",
     channels: Annotated[tuple[Width, ...], Len(2, 8)] = (8, 16, 32, 64),
-    arguments: dict[str, int] = {},  # noqa: B006 - settings are validated into a fresh copy
+    arguments: dict[str, int | str] = {},  # noqa: B006 - settings are validated into a fresh copy
     extras: tuple[Extra, ...] = (),
     regularizers: dict[str, float | dict[str, float | int | str]] = {},  # noqa: B006
     learning_rate: Annotated[float, Gt(0), Le(1)] = 0.005,
@@ -83,7 +83,8 @@ def train(
     Settings
     steps: updates of the weights
     batch: patches of an update
-    patch: voxels of a patch along R, A, S; multiples of what the network halves
+    patch: voxels of a patch along R, A, S; multiples of what the network halves. Images (x, y, 1) take (n, n, 1)
+        and an architecture in 2D (arguments: dims 2)
     architecture: "unet" (MONAI's, with one full-resolution level), "dynunet" (nnU-Net's, slower), or another that
         `voxfield.segmentation.networks` lists
     channels: features of each level, finest first
@@ -120,11 +121,12 @@ def train(
     from voxfield.segmentation.networks import build, multiple
 
     network_arguments = {**arguments, "in_channels": channels_of(extras), "channels": list(channels)}
-    side = multiple(architecture, network_arguments)
+    sides = multiple(architecture, network_arguments)
     aim = objective(regularizers)
-    if any(n % side or n < 2 * side for n in patch):
+    if any(n % side or (n < 2 * side and side > 1) for n, side in zip(patch, sides, strict=True)):
+        least = tuple(2 * side if side > 1 else 1 for side in sides)
         raise SettingsError(
-            f"patch is {patch}; with {len(channels)} levels its sides are multiples of {side}, at least {2 * side}"
+            f"patch is {patch}; with {len(channels)} levels its sides are multiples of {sides}, at least {least}"
         )
     parts = _scans.split(cohort, images, masks, lungs)
     scans, held_out = parts[_scans.TRAINING], parts[_scans.VALIDATION]

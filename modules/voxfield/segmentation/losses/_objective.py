@@ -18,7 +18,7 @@ from voxfield.errors import SettingsError
 from voxfield.plugins import find
 from voxfield.segmentation.losses._dice_ce import dice_cross_entropy
 from voxfield.segmentation.losses._truth import Truth
-from voxfield.segmentation.networks import Supervised
+from voxfield.segmentation.networks import OwnLoss
 from voxfield.settings import unknown_key
 
 REGULARIZERS: dict[str, str] = {}
@@ -60,12 +60,16 @@ class Objective:
 
         images  (b, channels, x, y, z)
         """
-        if isinstance(network, Supervised):
-            logits, loss = network.supervise(images, truth)
+        if isinstance(network, OwnLoss):
+            outputs = network.outputs(images)
+            loss = network.own_loss(outputs, truth)
+            logits = network.decode(outputs) if self.terms else None
         else:
             logits = network(images)
             loss = dice_cross_entropy(logits, truth.target, truth.weight)
         parts = {"base": float(loss.detach())}
+        if logits is None:
+            return loss, parts
         with torch.autocast(images.device.type, enabled=False):  # counts over a patch overflow half precision
             for name, (weight, term) in self.terms.items():
                 value = term(logits.float(), truth)

@@ -3,11 +3,11 @@
 A model file holds an architecture's name and its arguments as JSON, never code. Each architecture is a
 module here, or of an installed package that declares it under the entry points `voxfield.segmentation.networks`,
 with two functions: `build(arguments)` checks the arguments, as they may come from a file, and makes the network,
-(b, in_channels, x, y, z) -> logits (b, classes, x, y, z); `multiple(arguments)` says what the sides of a patch must
-be a multiple of.
+(b, in_channels, x, y, z) -> logits (b, classes, x, y, z); `multiple(arguments)` says what the sides of a patch, along
+x, y and z, must be multiples of.
 
 A network that is trained otherwise than by Dice and cross entropy of its logits (one that tells connectivity, say)
-has a method `supervise`, see `Supervised`.
+brings its own loss, see `OwnLoss`.
 """
 
 from collections.abc import Mapping
@@ -22,17 +22,28 @@ if TYPE_CHECKING:
     from voxfield.segmentation.losses import Truth
 
 ARCHITECTURES = {
+    "airwaynet": "voxfield.segmentation.networks._airwaynet",
+    "connnet": "voxfield.segmentation.networks._connnet",
     "dynunet": "voxfield.segmentation.networks._dynunet",
     "unet": "voxfield.segmentation.networks._unet",
+    "unet_gnn": "voxfield.segmentation.networks._unet_gnn",
 }
 
 
 @runtime_checkable
-class Supervised(Protocol):
-    """A network with a loss of its own."""
+class OwnLoss(Protocol):
+    """A network with a loss of its own; calling it gives `decode(outputs(images))`."""
 
-    def supervise(self, images: "torch.Tensor", truth: "Truth") -> "tuple[torch.Tensor, torch.Tensor]":
-        """Class logits (b, classes, x, y, z), on which regularizers act, and the loss ()."""
+    def outputs(self, images: "torch.Tensor") -> Any:
+        """What the network says of images (b, in_channels, x, y, z), in the form that its loss wants."""
+        ...
+
+    def own_loss(self, outputs: Any, truth: "Truth") -> "torch.Tensor":
+        """The loss ()."""
+        ...
+
+    def decode(self, outputs: Any) -> "torch.Tensor":
+        """Class logits (b, classes, x, y, z), on which regularizers act."""
         ...
 
 
@@ -77,7 +88,7 @@ def restore(name: str, arguments: Mapping[str, Any], weights: "Mapping[str, torc
     return network.eval().requires_grad_(False)
 
 
-def multiple(name: str, arguments: Mapping[str, Any]) -> int:
-    """What the sides of a patch must be a multiple of, voxels."""
-    result: int = _module(name).multiple(arguments)
+def multiple(name: str, arguments: Mapping[str, Any]) -> tuple[int, int, int]:
+    """What the sides of a patch along x, y and z must be multiples of, voxels."""
+    result: tuple[int, int, int] = _module(name).multiple(arguments)
     return result

@@ -28,3 +28,13 @@ def only(arguments: Mapping[str, Any], known: Sequence[str]) -> None:
     unknown = sorted(set(arguments) - set(known))
     if unknown:
         raise InputError(f"architecture argument {unknown[0]!r} is unknown; known: {', '.join(known)}")
+
+
+def dims_of(arguments: Mapping[str, Any]) -> int:
+    """The argument `dims`, 2 or 3 (the default)."""
+    return integer({"dims": 3, **arguments}, "dims", 2, 3)
+
+
+def sides(arguments: Mapping[str, Any], side: int) -> tuple[int, int, int]:
+    """What the sides of a patch are multiples of: `side`, but 1 along z in 2D."""
+    return side, side, (1 if dims_of(arguments) == 2 else side)

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     import torch
 
 
-def multiple(arguments: Mapping[str, Any]) -> int:
+def multiple(arguments: Mapping[str, Any]) -> tuple[int, int, int]:
     """Every level but the first halves the resolution."""
-    return int(2 ** (len(integers(arguments, "channels", 1, 1024)) - 1))
+    side = 2 ** (len(integers(arguments, "channels", 1, 1024)) - 1)
+    return side, side, side
 
 
 def build(arguments: Mapping[str, Any]) -> "torch.nn.Module":
