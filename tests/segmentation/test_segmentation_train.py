@@ -167,8 +167,8 @@ def test_masks_must_agree_on_names() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"patch": [18, 16, 16], "channels": [4, 8, 8, 8]}, "multiples of 4"),
-        ({"patch": [8, 8, 8], "channels": [4] * 5}, "at least 16"),
+        ({"patch": [18, 16, 16], "channels": [4, 8, 8, 8]}, r"multiples of \(4, 4, 4\)"),
+        ({"patch": [8, 8, 8], "channels": [4] * 5}, r"at least \(16, 16, 16\)"),
         ({"channels": [4]}, "channels"),
         ({"learning_rate": 0.0}, "learning_rate"),
     ],
