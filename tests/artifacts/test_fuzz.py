@@ -14,6 +14,7 @@ from voxfield.artifacts import (
     Cohort,
     FaceFlux,
     FieldSamples,
+    Graph,
     Image,
     LabelMap,
     Metrics,
@@ -62,12 +63,14 @@ OPEN: dict[str, tuple[Artifact, str]] = {
     "metrics": (Metrics({"dice": 0.5, "list": [1, 2, None], "text": "é"}), ".json"),
     "centerline": (Centerline(RNG.standard_normal((5, 3)), [1, 2, np.nan, 3, 4], [-1, 0, 1, 1, 0]), ".swc"),
     "polyline": (Polyline(RNG.standard_normal((5, 3)), [[0, 1], [2, 3, 4]], {"r": np.arange(5.0)}), ".vtp"),
+    "graph": (Graph(3, [[0, 1], [1, 2]], {"x": [1.5, 2.0, None], "kind": ["a", "b", "é"]}, {"k": [1, 2]}), ".graphml"),
 }
 
 
 NAMES = (
     "data", "affine", "unit", "labels", "unannotated", "columns", "values", "arrays", "weights", "config", "points",
     "radii", "parents", "kinds", "lines", "point_data",
+    "nodes", "edges", "ends", "count",
 )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from voxfield.artifacts import (
     Centerline,
     Cohort,
+    Graph,
     Image,
     LabelMap,
     Limits,
@@ -222,6 +223,47 @@ def test_entities_of_a_polyline_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.vtp").write_text('<!DOCTYPE x [<!ENTITY a "b">]><VTKFile type="PolyData">&a;</VTKFile>')
     with pytest.raises(InputError, match="document type"):
         Polyline.load(tmp_path / "a.vtp")
+
+
+def test_a_graph_comes_back_and_networkx_reads_it(tmp_path: Path) -> None:
+    nodes = {"x_mm": [0.1, 1 / 3, None], "kind": ["root", '<&"end">', "é"]}
+    edges = {"length_mm": [1.5, 2.0], "branch": [0, None], "note": [None, None]}
+    graph = Graph(3, [[0, 1], [1, 2]], nodes, edges)
+    path = tmp_path / "a.graphml"
+    graph.check(Findings())
+    graph.save(path)
+    back = Graph.load(path)
+    assert (back.count, back.ends.tolist(), back.nodes, back.edges) == (3, [[0, 1], [1, 2]], nodes, edges)
+    networkx = pytest.importorskip("networkx")
+    read = networkx.read_graphml(path)
+    assert read.is_directed()
+    assert read.nodes["n1"] == {"x_mm": 1 / 3, "kind": '<&"end">'}
+    assert read.edges["n0", "n1"] == {"length_mm": 1.5, "branch": 0}
+    networkx.write_graphml(read, path)
+    assert Graph.load(path).nodes == nodes
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('<!DOCTYPE x [<!ENTITY a "b">]><graphml>&a;</graphml>', "document type"),
+        ("<graphml/>", "no GraphML: no graph"),
+        ("<graphml", "no GraphML"),
+    ],
+)
+def test_what_is_no_graph(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.graphml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        Graph.load(tmp_path / "a.graphml")
+
+
+def test_a_graph_is_consistent() -> None:
+    with pytest.raises(InputError, match="edges name the nodes 0 to 2; there are 2"):
+        Graph(2, [[0, 2]])
+    with pytest.raises(InputError, match="found nodes x 1"):
+        Graph(2, [], {"x": [1.0]})
+    with pytest.raises(InputError, match="control characters"):
+        Graph(1, [], {"x": ["\0"]}).check(Findings())
 
 
 def test_metrics_are_strict_json(tmp_path: Path) -> None:

@@ -36,6 +36,12 @@ class Lumen(NamedTuple):
     def radius(self) -> Floats:
         return np.concatenate([v.radius for v in self.vessels])
 
+    def turned(self, rotation: Floats) -> "Lumen":
+        """The same voxels in a world turned by a rotation (3, 3): an oblique grid."""
+        affine = np.eye(4)
+        affine[:3] = rotation @ self.affine[:3]
+        return Lumen(self.mask, affine, [Vessel(v.curve @ rotation.T, v.radius) for v in self.vessels])
+
     def truth_at(self, points: Floats) -> tuple[Floats, Floats]:
         """Distance (n,) of points to the true centerline, and its radius (n,) there, mm."""
         distance, nearest = cKDTree(self.curve).query(points)
@@ -94,6 +100,25 @@ def fork(radius: float = 2.5, narrowing: float = 0.5) -> list[Vessel]:
         Vessel(left, np.full(1500, 0.8 * radius)),
         Vessel(right, np.full(1500, 0.7 * radius)),
     ]
+
+
+def straight_fork(
+    degrees: tuple[float, ...], radii: tuple[float, ...], turn: Floats, length: float = 22.0
+) -> list[Vessel]:
+    """A trunk of radius 3 and straight daughters at angles to its direction, in one plane, turned by (3, 3)."""
+    s = np.linspace(0, 1, 1200)[:, None]
+    split = np.array([0.0, 0.0, length])
+    vessels = [Vessel(s * split @ turn.T, np.full(1200, 3.0))]
+    for angle, radius in zip(np.radians(degrees), radii, strict=True):
+        way = np.array([np.sin(angle), 0.0, np.cos(angle)])
+        vessels.append(Vessel((split + s * length * way) @ turn.T, np.full(1200, radius)))
+    return vessels
+
+
+def random_rotation(rng: np.random.Generator) -> Floats:
+    """A rotation (3, 3), no reflection."""
+    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    return np.asarray(turn * np.sign(np.linalg.det(turn)))
 
 
 def _bezier(s: Floats, start: Floats, pull: Floats, end: Floats) -> Floats:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segmentation.lumens import Lumen, bent_tube, draw, fork
+from segmentation.lumens import Lumen, bent_tube, draw, fork, random_rotation, straight_fork
 from voxfield.artifacts import LabelMap, face_labels
 from voxfield.context import Context
 from voxfield.errors import InputError
@@ -148,9 +148,51 @@ def test_unresolved_throat_is_told() -> None:
 
 def test_root_is_the_end_nearest_to_the_setting() -> None:
     lumen = draw(fork(), ISOTROPIC)
-    result = traced(lumen, root_mm=(18.0, 3.0, 48.0))
+    result = traced(lumen, roots_mm=((18.0, 3.0, 48.0),))
     assert result.branches.column("start_x_mm")[0] == pytest.approx(18.0, abs=1)
     assert result.branches.column("parent") == [-1, 0, 0]
+
+
+def test_of_two_roots_in_one_tree_the_first_counts() -> None:
+    ctx = Context()
+    result = traced(draw(fork(), ISOTROPIC), roots_mm=((18.0, 3.0, 48.0), (0.0, 0.0, 0.0)), ctx=ctx)
+    assert result.branches.column("start_x_mm")[0] == pytest.approx(18.0, abs=1)
+    assert "roots-unused" in ctx.findings.codes()
+
+
+@pytest.mark.parametrize("spacing", [ISOTROPIC, ANISOTROPIC], ids=["isotropic", "anisotropic"])
+@pytest.mark.parametrize("degrees", [(-30.0, 30.0), (0.0, 50.0), (-60.0, 20.0)])
+def test_angles_and_lengths_on_oblique_grids(spacing: np.ndarray, degrees: tuple[float, float]) -> None:
+    """Straight forks in random directions on turned grids: angles within 4 degrees, lengths and radii in mm."""
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        radii = (2.4, 2.0)
+        drawn = draw(straight_fork(degrees, radii, random_rotation(rng)), spacing)
+        lumen = drawn.turned(random_rotation(rng))
+        result = traced(lumen, roots_mm=(tuple(lumen.vessels[0].curve[0].tolist()),))
+        trunk, *daughters = result.branches.rows()
+        assert trunk["angle_branching_deg"] is None
+        assert len(daughters) == 2
+        for angle, radius in zip(degrees, radii, strict=True):
+            (found,) = [d for d in daughters if abs(d["radius_mean_mm"] - radius) < 0.2]
+            assert found["angle_branching_deg"] == pytest.approx(abs(angle), abs=4)
+            assert found["angle_sibling_deg"] == pytest.approx(degrees[1] - degrees[0], abs=5)
+        distance, true = lumen.truth_at(result.centerline.points)
+        assert np.abs(result.centerline.radii - true).mean() <= 0.25 * spacing.max()
+        assert distance.mean() <= 0.3 * spacing.max()
+        assert tree_length(result) == pytest.approx(66, rel=0.05)
+
+
+def test_a_cavity_is_no_wall() -> None:
+    ctx = Context()
+    lumen = draw(fork(narrowing=0.0), ISOTROPIC)
+    whole = traced(lumen)
+    hollow = lumen.mask.copy()
+    middle = np.rint((lumen.vessels[0].curve[750] - lumen.affine[:3, 3]) / 0.7).astype(int)
+    hollow[tuple(slice(m - 1, m + 1) for m in middle)] = False
+    result = centerline(LabelMap(hollow.astype(np.uint8), lumen.affine), ctx=ctx)
+    assert "cavities-filled" in ctx.findings.codes()
+    assert result.branches.rows() == whole.branches.rows()
 
 
 def test_thin_ends_can_stay_closed() -> None:
@@ -175,6 +217,33 @@ def test_loop_is_told_and_broken_without_an_opening() -> None:
     # The stub is the only end of the lumen.
     assert set(result.openings.labels) == {1, 2}
     assert tree_length(result) == pytest.approx(2 * np.pi * 8 + 6, rel=0.15)
+    (row,) = result.loops.rows()
+    assert row["length_mm"] == pytest.approx(2 * np.pi * 8, rel=0.15)
+    assert np.hypot(row["x_mm"] - 14, row["y_mm"] - 14) == pytest.approx(8, abs=1)
+    assert row["radius_mm"] == pytest.approx(np.sqrt(5), abs=0.3)
+    # The graph has the loop again.
+    joined = networkx_of(result.graph)
+    assert len(joined.edges) - len(joined) + 1 == 1
+    assert result.graph.edges["loop"].count(0) == 1
+
+
+def networkx_of(graph: Any) -> Any:
+    networkx = pytest.importorskip("networkx")
+    return networkx.MultiGraph(graph.ends.tolist())
+
+
+def test_the_graph_holds_the_tree() -> None:
+    result = traced(draw(fork(), ISOTROPIC))
+    graph, branches = result.graph, result.branches
+    assert sorted(graph.nodes["kind"]) == ["end", "end", "junction", "root"]
+    assert graph.edges["length_mm"] == branches.column("length_mm")
+    places = np.array([graph.nodes[f"{a}_mm"] for a in "xyz"]).T
+    for side, column in enumerate(("start", "end")):
+        told = np.array([branches.column(f"{column}_{a}_mm") for a in "xyz"]).T
+        assert (places[graph.ends[:, side]] == told).all()
+    assert graph.nodes["opening"][graph.nodes["kind"].index("root")] == 2
+    kinds = sorted(centerline(bridged()).graph.nodes["kind"])
+    assert kinds == ["bridge", "bridge", "end", "root"]
 
 
 def bridged() -> LabelMap:

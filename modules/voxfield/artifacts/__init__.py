@@ -14,6 +14,7 @@ from voxfield.artifacts._cohort import Cohort
 from voxfield.artifacts._face_flux import FaceFlux
 from voxfield.artifacts._faces import face_labels
 from voxfield.artifacts._field_samples import FieldSamples
+from voxfield.artifacts._graph import Graph
 from voxfield.artifacts._grid import Grid
 from voxfield.artifacts._image import Image, ImageSeries
 from voxfield.artifacts._label_map import LabelMap
@@ -33,6 +34,7 @@ __all__ = [
     "Cohort",
     "FaceFlux",
     "FieldSamples",
+    "Graph",
     "Grid",
     "Image",
     "ImageSeries",

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from voxfield.segmentation.metrics._topology import Mask
 from voxfield.segmentation.tree._ends import End, calibres, extend
@@ -39,25 +40,36 @@ PASSES = 3
 JUNCTION_MERGE = 0.5
 
 
+class Loop(NamedTuple):
+    """Where a loop was broken: the place (3,) mm and the paths on its two sides."""
+
+    place: Floats
+    sides: tuple[int, int]
+
+
 class Trace(NamedTuple):
-    """Smooth centerlines; `radius` (n,) mm is NaN on bridges, `clear` (n,) where it was measured by a good section."""
+    """Smooth centerlines; `radius` (n,) mm is NaN on bridges, `clear` (n,) where it was measured by a good section.
+
+    rooted  number of trees that have their root at a place that was asked for
+    """
 
     nodes: Nodes
     radius: Floats
     clear: NDArray[np.bool_]
     on_bridge: NDArray[np.bool_]
     ends: list[End]
-    loops: Floats
+    loops: list[Loop]
     trees: int
+    rooted: int
 
 
 def trace(
-    lumen: Mask, bridge: Mask, spacing: Floats, root_mm: Floats | None, spur_ratio: float, smoothing: float
+    lumen: Mask, bridge: Mask, spacing: Floats, roots: list[Floats], spur_ratio: float, smoothing: float
 ) -> Trace:
     """Trace the centerlines of a (x, y, z) mask.
 
     bridge     (x, y, z), the part of the lumen that is a bridge
-    root_mm    (3,) the root is the end nearest to it; None takes the widest end of each tree
+    roots      (3,) mm each: the end nearest to it is the root of its tree; other trees take their widest end
     smoothing  length L of the smoothing in radii
     """
     import edt
@@ -66,11 +78,11 @@ def trace(
     inner = edt.edt(np.ascontiguousarray(lumen), anisotropy=tuple(spacing), black_border=False)
     graph = reach_tips(prune(skeleton_graph(lumen, inner, spacing), spur_ratio, voxel), lumen, spacing)
     solid = lumen.astype(np.float32)
-    paths, loop_ends, trees = _root(graph, solid, spacing, root_mm)
+    paths, loop_ends, trees, rooted = _root(graph, solid, spacing, roots)
     if not paths:
         empty = np.zeros((0, 3))
         nodes = Nodes(empty, empty[:, 0], np.zeros(0, np.int64), np.zeros(0, np.int64), [], np.zeros(0, np.int64))
-        return Trace(nodes, empty[:, 0], np.zeros(0, bool), np.zeros(0, bool), [], empty, 0)
+        return Trace(nodes, empty[:, 0], np.zeros(0, bool), np.zeros(0, bool), [], [], 0, 0)
     nodes = sample_paths(graph, paths, voxel)
     nodes = _centre(nodes, solid, bridge, spacing, smoothing)
     nodes, ends = extend(nodes, solid, spacing, loop_ends)
@@ -81,13 +93,14 @@ def trace(
     measured = np.where(sections.radius > 0, np.maximum(sections.radius, voxel / 2), 0)
     radius = _fill(nodes, measured, clear, voxel / 2)
     radius[on_bridge] = np.nan
-    return Trace(nodes, radius, clear, on_bridge, ends, graph.points[graph.loops].mean(axis=1), trees)
+    return Trace(nodes, radius, clear, on_bridge, ends, _loops(graph, paths), trees, rooted)
 
 
 def _root(
-    graph: Graph, solid: NDArray[np.float32], spacing: Floats, root_mm: Floats | None
-) -> tuple[list[Path], set[tuple[int, bool]], int]:
-    """Branches of all trees, the larger trees first; and the ends, as (branch, at the root), that break a loop."""
+    graph: Graph, solid: NDArray[np.float32], spacing: Floats, wanted: list[Floats]
+) -> tuple[list[Path], set[tuple[int, bool]], int, int]:
+    """Branches of all trees, the larger trees first; the ends, as (branch, at the root), that break a loop; how many
+    trees there are, and how many of them have their root at a place that was wanted."""
     trees = sorted(trees_of(graph), key=lambda tree: (-len(tree), int(tree[0])))
     roots = []
     for tree in trees:
@@ -95,11 +108,13 @@ def _root(
         free = [leaf for leaf in leaves if leaf not in graph.broken] or leaves
         width = calibres([end_chain(graph, leaf) for leaf in free], solid, spacing)
         roots.append(free[int(np.argmax(width))])
-    if root_mm is not None and trees:
-        nearest = [(float(np.linalg.norm(graph.points[n] - root_mm)), k, n)
+    rooted = set()
+    for place in wanted[::-1] if trees else ():
+        nearest = [(float(np.linalg.norm(graph.points[n] - place)), k, n)
                    for k, tree in enumerate(trees) for n in leaves_of(graph, tree)]  # fmt: skip
         _, tree_number, leaf = min(nearest)
         roots[tree_number] = leaf
+        rooted.add(tree_number)
     paths: list[Path] = []
     loop_ends: set[tuple[int, bool]] = set()
     for root in roots:
@@ -110,7 +125,20 @@ def _root(
             paths.append(Path(path.nodes, path.parent + offset if path.parent >= 0 else -1))
         if root in graph.broken:
             loop_ends.add((offset, True))
-    return paths, loop_ends, len(trees)
+    return paths, loop_ends, len(trees), len(rooted)
+
+
+def _loops(graph: Graph, paths: list[Path]) -> list[Loop]:
+    """The broken loops, each side on the path that holds its node, or the nearest where that was pruned."""
+    members = [(number, node) for number, path in enumerate(paths) for node in path.nodes[path.parent >= 0 :]]
+    number, node = np.array(members).T
+    path_of = dict(zip(node.tolist(), number.tolist(), strict=True))
+    tree = cKDTree(graph.points[node])
+    found = []
+    for a, b in graph.loops.tolist():
+        first, second = (path_of.get(n, int(number[tree.query(graph.points[n])[1]])) for n in (a, b))
+        found.append(Loop(graph.points[[a, b]].mean(axis=0), (first, second)))
+    return found
 
 
 def _centre(nodes: Nodes, solid: NDArray[np.float32], bridge: Mask, spacing: Floats, smoothing: float) -> Nodes:
