@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from tubes import AFFINE, tube
 
 from voxfield.artifacts import Artifact, Image, Model
 from voxfield.context import Context
 from voxfield.errors import InputError
-from voxfield.segmentation import networks, predict
+from voxfield.segmentation import _sliding, networks, predict
 from voxfield.segmentation._plan import Plan, Ranges
 from voxfield.segmentation._preprocess import Normalisation
 from voxfield.testing import StageContract
@@ -157,6 +159,74 @@ def test_model_of_another_family_is_refused() -> None:
     other = Model(model().weights, PLAN.as_config(), family="grading", architecture="unet", licence="none")
     with pytest.raises(InputError, match="family 'grading'"):
         segment(Image(tube(0)[0], AFFINE), other)
+
+
+def with_seed(seed: int, plan: Plan = PLAN) -> Model:
+    weights = networks.build(plan.architecture, plan.arguments, seed=seed).state_dict()
+    return Model(weights, plan.as_config(), family="segmentation", architecture="unet", licence="none")
+
+
+def test_an_ensemble_is_the_mean_of_its_members_and_their_spread_the_uncertainty() -> None:
+    image = Image(tube(0)[0], AFFINE)
+    members = [with_seed(seed) for seed in (1, 2, 3)]
+    alone = np.stack([predict(image, m, ctx=Context(device="cpu")).probability.data for m in members])
+    result = predict(image, members[0], ensemble=members[1:], ctx=Context(device="cpu"))
+    assert result.uncertainty is not None
+    np.testing.assert_allclose(result.probability.data, alone.mean(0), atol=1e-5)
+    np.testing.assert_allclose(result.uncertainty.data, alone.std(0, ddof=1), atol=1e-5)
+    assert predict(image, members[0], ctx=Context(device="cpu")).uncertainty is None
+
+
+def test_members_see_the_scan_in_their_own_normalisation() -> None:
+    image = Image(tube(0)[0], AFFINE)
+    plans = [replace(PLAN, normalisation=Normalisation("cohort", c, s)) for c, s in ((0.1, 0.5), (0.3, 2.0))]
+    members = [with_seed(k, plan) for k, plan in enumerate(plans)]
+    alone = [predict(image, m, ctx=Context(device="cpu")).probability.data for m in members]
+    both = predict(image, members[0], ensemble=members[1:], ctx=Context(device="cpu")).probability.data
+    np.testing.assert_allclose(both, np.mean(alone, axis=0), atol=1e-5)
+
+
+def test_an_ensemble_shares_its_labels() -> None:
+    other = with_seed(1, replace(PLAN, labels={2: "vein", 5: "nerve"}))
+    with pytest.raises(InputError, match="an ensemble shares them"):
+        predict(Image(tube(0)[0], AFFINE), model(), ensemble=[other], ctx=Context(device="cpu"))
+
+
+def test_averaged_flips_make_the_prediction_blind_to_mirrors() -> None:
+    image = Image(tube(0)[0], AFFINE)
+    straight = predict(image, model(), flips=True, ctx=Context(device="cpu"))
+    mirrored = predict(Image(image.data[::-1, :, ::-1].copy(), AFFINE), model(), flips=True, ctx=Context(device="cpu"))
+    np.testing.assert_allclose(mirrored.probability.data[::-1, :, ::-1], straight.probability.data, atol=1e-5)
+    assert straight.uncertainty is not None
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_probabilities_take_few_bits_and_come_back_the_same(bits: Any, tmp_path: Path) -> None:
+    image = Image(tube(0)[0], AFFINE)
+    full = predict(image, model(), ctx=Context(device="cpu")).probability
+    few = predict(image, model(), bits=bits, ctx=Context(device="cpu")).probability
+    assert np.abs(few.data - full.data).max() <= 0.5 / (2**bits - 1) + 1e-6
+    few.save(tmp_path / "p.nii")
+    assert np.array_equal(Image.load(tmp_path / "p.nii").data, few.data)
+    assert (tmp_path / "p.nii").stat().st_size < 2000 + full.data.size * bits // 8
+    with pytest.raises(InputError, match="values from 0 to 1"):
+        Image(full.data + 0.5, AFFINE, bits=bits)
+
+
+def test_windows_shrink_where_memory_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, windows = _sliding.predict_volume, []
+
+    def small(members: Any, channels: Any, window: Any, *rest: Any, **named: Any) -> Any:
+        windows.append(window)
+        if max(window) > 8:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(members, channels, window, *rest, **named)
+
+    monkeypatch.setattr(_sliding, "predict_volume", small)
+    result, codes = segment(Image(tube(0)[0], AFFINE), model(replace(PLAN, patch=(32, 16, 8))))
+    assert windows == [(32, 16, 8), (16, 8, 4), (8, 4, 2)]
+    assert codes.count("out-of-memory") == len(windows) - 1
+    assert np.isfinite(result.probability.data).all()
 
 
 def test_plan_survives_its_file() -> None:

@@ -32,7 +32,7 @@ def test_windows_cover_an_axis_and_end_flush(extra: int, window: int, overlap: f
 
 def test_one_window_is_the_network_itself() -> None:
     image = torch.randn(8, 6, 7)
-    probability, label = _sliding.predict_volume(context, [image], (8, 6, 7), 2)
+    probability, label, _ = _sliding.predict_volume([context], [image], (8, 6, 7), 2)
     direct = context(image[None, None])[0].softmax(0)
     torch.testing.assert_close(probability, direct[1])
     assert (label == 1).all()
@@ -44,7 +44,7 @@ def test_without_reach_the_windows_leave_no_trace(
     shape: tuple[int, ...], window: tuple[int, ...], overlap: float
 ) -> None:
     image = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    probability, label = _sliding.predict_volume(pointwise, [image], window, 3, overlap=overlap)
+    probability, label, _ = _sliding.predict_volume([pointwise], [image], window, 3, overlap=overlap)
     direct = pointwise(image[None, None])[0].softmax(0)
     torch.testing.assert_close(probability, direct[1:].sum(0), atol=1e-5, rtol=1e-4)
     sure = (direct[1] - direct[2]).abs() > 1e-4
@@ -53,7 +53,7 @@ def test_without_reach_the_windows_leave_no_trace(
 
 def test_windows_are_averaged_by_their_weights() -> None:
     image = torch.randn(9, 4, 4, generator=torch.Generator().manual_seed(0))
-    probability, _ = _sliding.predict_volume(context, [image], (6, 4, 4), 2, overlap=0.5)
+    probability, _, _ = _sliding.predict_volume([context], [image], (6, 4, 4), 2, overlap=0.5)
     weight = _sliding.gaussian((6, 4, 4))
     total, norm = torch.zeros(9, 4, 4), torch.zeros(9, 4, 4)
     for start in (0, 3):

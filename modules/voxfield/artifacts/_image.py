@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from voxfield.artifacts._base import Inspection
 from voxfield.artifacts._nifti._note import Note
@@ -25,6 +25,7 @@ class Image(Volume):
     data    (x, y, z) or, with time, (x, y, z, t); float32, or int16 where a scanner stored integers
     affine  (4, 4) voxel index to world, mm, RAS+
     unit    of the values, such as "Pa"; None where it is unknown
+    bits    8 or 16 for values from 0 to 1 that are rounded to as many and stored so; None keeps them as they are
 
     Read from a file, an Image is three-dimensional: a series where a volume is meant is a mistake. A stage
     that takes a series says `ImageSeries`.
@@ -32,13 +33,18 @@ class Image(Volume):
 
     frames_allowed = False
 
-    def __init__(self, data: ArrayLike, affine: ArrayLike, *, unit: str | None = None) -> None:
+    def __init__(
+        self, data: ArrayLike, affine: ArrayLike, *, unit: str | None = None, bits: Literal[8, 16] | None = None
+    ) -> None:
         import numpy as np
 
         array = as_array(data, self.kind)
         if array.ndim not in (3, 4):
             raise InputError(f"an image is (x, y, z) or (x, y, z, t); the array given has shape {array.shape}")
         dtype = np.int16 if array.dtype in (np.int8, np.uint8, np.int16, np.bool_) else np.float32
+        self.bits = bits
+        if bits:
+            array, dtype = np.multiply(levels(array, bits), np.float32(_slope(bits)), dtype=np.float32), np.float32
         super().__init__(reordered(array, dtype, "C"), affine)
         self.unit = unit
 
@@ -55,6 +61,7 @@ class Image(Volume):
 
     def _from_header(self, header: Header) -> None:
         self.unit = header.note.unit
+        self.bits = None
 
     def _convert(self, stored: NDArray[Any], header: Header, inspection: Inspection) -> NDArray[Any]:
         return real_values(stored, header.scaling, inspection)
@@ -71,7 +78,31 @@ class Image(Volume):
 
     def save(self, path: str | Path) -> None:
         """Write `.nii.gz` (or `.nii`)."""
-        write_nifti(path, self.data, self.affine, Note(unit=self.unit))
+        if self.bits:
+            stored, slope = levels(self.data, self.bits), _slope(self.bits)
+            write_nifti(path, stored, self.affine, Note(unit=self.unit), slope=slope)
+        else:
+            write_nifti(path, self.data, self.affine, Note(unit=self.unit))
+
+
+def levels(values: NDArray[Any], bits: int) -> NDArray[Any]:
+    """Values from 0 to 1 as integers from 0 to 2^bits - 1; raises InputError for others."""
+    import numpy as np
+
+    low, high = float(values.min()), float(values.max())
+    if not 0 <= low <= high <= 1:
+        raise InputError(f"{bits} bits hold values from 0 to 1; found {low:g} to {high:g}")
+    stored = np.empty(values.shape, dtype=f"uint{bits}")
+    for plane, part in enumerate(values):  # plane by plane: no second volume of floats
+        stored[plane] = np.rint(part * np.float64(2**bits - 1))
+    return stored
+
+
+def _slope(bits: int) -> float:
+    """What a header of 32-bit numbers keeps of 1 / (2^bits - 1)."""
+    import numpy as np
+
+    return float(np.float32(1 / (2**bits - 1)))
 
 
 class ImageSeries(Image):

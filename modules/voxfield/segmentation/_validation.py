@@ -34,8 +34,8 @@ def validate(network: nn.Module, scans: Sequence[Scan], plan: Plan, device: torc
     for scan in scans:
         volume = prepare(scan, plan)
         with torch.inference_mode():
-            probability, label = _sliding.predict_volume(network, volume.channels, plan.patch, classes, device=device)
-        predicted = torch.where(probability > 0.5, label, 0)
+            found = _sliding.predict_volume([network], volume.channels, plan.patch, classes, device=device)
+        predicted = torch.where(found.probability > 0.5, found.label, 0)
         by_patient.setdefault(scan.patient, []).append(annotated_dice(predicted, volume.target, classes))
     dice = {}
     for index, name in enumerate(plan.labels.values()):

@@ -22,17 +22,24 @@ BLOCK = 1 << 22
 
 
 def write_nifti(
-    path: str | Path, data: NDArray[Any], affine: NDArray[np.float64], note: Note, *, intent: int = 0
+    path: str | Path,
+    data: NDArray[Any],
+    affine: NDArray[np.float64],
+    note: Note,
+    *,
+    intent: int = 0,
+    slope: float = 1.0,
 ) -> None:
     """Write one volume; the name decides about compression.
 
-    data    (x, y, z, ...) of a type in the NIfTI table, stored without scaling
+    data    (x, y, z, ...) of a type in the NIfTI table, stored as it is
     affine  (4, 4) mm, RAS+; written as the sform, in full digits in the extension
+    slope   what a reader multiplies the stored numbers by
     """
     if max(data.shape) > LONGEST_AXIS:
         raise InputError(f"shape {data.shape} does not fit into NIfTI-1: an axis ends at {LONGEST_AXIS}", file=path)
     path = Path(path)
-    head = _head(data, affine, note, intent)
+    head = _head(data, affine, note, intent, slope)
     # Noise does not compress, so effort is wasted on it; labels compress well at little cost.
     engine = zlib.compressobj(1 if data.dtype.kind == "f" else 4, zlib.DEFLATED, 31)
     packed = path.name.lower().endswith(".gz")
@@ -56,7 +63,7 @@ def _blocks(head: bytes, data: NDArray[Any], dtype: np.dtype[Any]) -> Iterator[b
             yield reordered(volume[:, :, z : z + planes], dtype, "F").tobytes(order="F")
 
 
-def _head(data: NDArray[Any], affine: NDArray[np.float64], note: Note, intent: int) -> bytes:
+def _head(data: NDArray[Any], affine: NDArray[np.float64], note: Note, intent: int, slope: float) -> bytes:
     import numpy as np
 
     code = data.dtype.str[1:]
@@ -69,7 +76,7 @@ def _head(data: NDArray[Any], affine: NDArray[np.float64], note: Note, intent: i
     header = pack(348, {
         "sizeof_hdr": 348, "dim": [data.ndim, *extents], "intent_code": intent, "datatype": CODES[code],
         "bitpix": DATATYPES[CODES[code]][1], "pixdim": [1.0, *spacing, 1.0, 1.0, 1.0, 1.0],
-        "vox_offset": 352 + len(extension), "scl_slope": 1.0, "xyzt_units": MILLIMETRE + SECOND,
+        "vox_offset": 352 + len(extension), "scl_slope": slope, "xyzt_units": MILLIMETRE + SECOND,
         "sform_code": 1, "srow": rows, "magic": MAGIC[348],
     })  # fmt: skip
     return header + (b"\1\0\0\0" if extension else bytes(4)) + extension
