@@ -1,33 +1,42 @@
 """Look a finished run over: are its files what their records say, and where is its report?"""
 
 import json
+import os
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from voxfield.errors import CohortError, InputError
+from voxfield.findings import Finding
 from voxfield.paths import RUN_MARKER
-from voxfield.records import hash_file, read_record, record_path
+from voxfield.records import hash_file, record_path
+
+OWN_FOLDERS = frozenset({".snakemake", "batches", "failures", "logs"})  # written by the run itself: no artifacts
+ARTIFACTS = (".graphml", ".json", ".nii.gz", ".safetensors", ".swc", ".tsv", ".vtp")
 
 
 def verify_run(run: Path) -> int:
-    """Hash every recorded file anew. Raises InputError naming each file that differs from its record."""
+    """Hash every recorded file anew, and look for files that no record speaks of.
+
+    Raises InputError naming each file that differs from its record or has none. Temporary files that a kill left
+    behind are told and harm nothing.
+    """
     _require_run(run)
-    bad: list[str] = []
-    count = 0
-    for place in sorted(run.rglob("*.json")):
-        path = _recorded_file(place, run)
-        if path is None:
-            continue
-        count += 1
-        record = read_record(path)
-        found = hash_file(path)[0] if path.exists() else "nothing"
-        expected = record["output"]["sha256"] if record else ""
-        if found != expected:
-            bad.append(f"{path.relative_to(run)}: found {found[:12]}, its record says {expected[:12]}")
+    files = list(_files(run))
+    records = dict(found for file in files if (found := _record(file, run)))
+    for file in files:
+        if file.name.startswith("."):
+            message = "a temporary file left by a job that was killed; the next `voxfield run` removes it"
+            sys.stderr.write(f"{Finding('left-over', 'warning', message, str(file.relative_to(run)))}\n")
+    bad = [f"{path.relative_to(run)}: {fault}" for path, sha256 in records.items() if (fault := _fault(path, sha256))]
+    bad += [
+        f"{path.relative_to(run)}: its record is missing, as if its job was killed; remove it and run again"
+        for path in _unrecorded(files, records)
+    ]
     if bad:
-        listing = "\n".join(bad)
-        raise InputError(f"{len(bad)} of {count} files differ from their records\n{listing}", file=run)
-    sys.stdout.write(f"{count} files agree with their records\n")
+        listing = "\n".join(sorted(bad))
+        raise InputError(f"{len(bad)} files differ from their records or have none\n{listing}", file=run)
+    sys.stdout.write(f"{len(records)} files agree with their records\n")
     return 0
 
 
@@ -58,12 +67,41 @@ def _require_run(run: Path) -> None:
         raise InputError(f"is no run folder: it holds no {RUN_MARKER}; name the folder of a run", file=run)
 
 
-def _recorded_file(place: Path, run: Path) -> Path | None:
-    """The artifact that a record in `place` speaks of, or None where the JSON is no record."""
+def _files(run: Path) -> Iterator[Path]:
+    """The files of a run but for what the run itself writes and the checkpoints of stages that are to go on."""
+    for folder, inside, names in os.walk(run):
+        own = OWN_FOLDERS if Path(folder) == run else frozenset()
+        inside[:] = sorted(name for name in inside if name not in own and not name.endswith(".work"))
+        yield from (Path(folder, name) for name in sorted(names) if name != RUN_MARKER)
+
+
+def _record(place: Path, run: Path) -> tuple[Path, str] | None:
+    """The artifact that a record in `place` speaks of and its sha256; None where the file is no record."""
+    if place.suffix != ".json":
+        return None
     try:
-        content = json.loads(place.read_text())
-        name = content["voxfield"]["output"]["path"]
+        output = json.loads(place.read_text())["voxfield"]["output"]
+        path, sha256 = run / output["path"], str(output["sha256"])
     except (ValueError, KeyError, TypeError):
         return None
-    path = run / name
-    return path if record_path(path) == place else None
+    return (path, sha256) if record_path(path) == place else None
+
+
+def _fault(path: Path, expected: str) -> str | None:
+    if not path.exists():
+        return "is gone although its record is there; run again"
+    found = hash_file(path)[0]
+    return None if found == expected else f"found sha256 {found[:12]}, its record says {expected[:12]}; run again"
+
+
+def _unrecorded(files: list[Path], records: Mapping[Path, str]) -> list[Path]:
+    """Files named like artifacts that are no record, have none, and lie in no recorded folder, such as a page."""
+    known = {*records, *(record_path(path) for path in records)}
+    return [
+        file
+        for file in files
+        if file.name.endswith(ARTIFACTS)
+        and not file.name.startswith(".")
+        and file not in known
+        and known.isdisjoint(file.parents)
+    ]
