@@ -32,6 +32,7 @@ from voxfield.settings import unknown_key
 
 SUBJECT = re.compile(r"[A-Za-z0-9-]+")
 RESOURCE_NAMES = ("gpu", "mem_mb", "runtime", "threads")
+PYTHON = shlex.quote(sys.executable)
 Params = dict[str, Callable[..., str]]
 
 
@@ -73,9 +74,10 @@ class Stages:
         text = f"{self.seed}/{subject}/{name}".encode()
         return int.from_bytes(hashlib.sha256(text).digest()[:6], "big")
 
-    def resources(self, name: str) -> dict[str, int]:
-        """gpu, mem_mb and runtime of a stage in the names that Snakemake's executors read."""
-        return {key: value for key, value in self._need(name).items() if key != "threads"}
+    def resources(self, name: str, *, rows: int = 1) -> dict[str, int]:
+        """gpu, mem_mb and runtime of a stage, on so many rows, in the names that Snakemake's executors read."""
+        need = self._need(name)
+        return {"gpu": need["gpu"], "mem_mb": need["mem_mb"], "runtime": rows * need["runtime"]}
 
     def threads(self, name: str) -> int:
         """CPU threads of a stage."""
@@ -89,22 +91,39 @@ class Stages:
         `inputs` and `outputs` name the flags, each bound to the rule's input or output of the same name. What the stage
         says goes to the rule's log; a failure is written down in `failures/`, and a success removes an older note.
         """
-        python = shlex.quote(sys.executable)
-        words = [python, "-m", "voxfield", name]
-        for flag in inputs.split():
-            words += [f"--{flag.replace('_', '-')}", f"{{input.{flag}:q}}"]
-        for flag in outputs.split():
-            words += [f"--out-{flag.replace('_', '-')}", f"{{output.{flag}:q}}"]
+        words = [
+            *_command(name, inputs),
+            *(f"--out-{flag.replace('_', '-')} {{output.{flag}:q}}" for flag in outputs.split()),
+        ]
         words += ["{params.settings}", "--seed", "{params.seed}"]
         if more:
             words.append(more)
         note = f"failures/{subject or 'cohort'}.{{rule}}.json"
-        recorder = f"{python} -m voxfield.failure {note} '{subject}' {name} {{log:q}}"
+        recorder = f"{PYTHON} -m voxfield.failure {note} '{subject}' {name} {{log:q}}"
         return f"{' '.join(words)} 2> {{log:q}} && rm -f {note} || {{{{ {recorder} $?; exit 1; }}}}"
+
+    def each(self, name: str, inputs: str, columns: Mapping[str, str]) -> str:
+        """The shell line of a batch rule (see `Batches`): its stage on every scan of `batches/{rule}/{batch}.tsv`.
+
+        `inputs` names the flags of what the scans share, bound to the rule's inputs; `columns` says what stands behind
+        the other flags, with `{column}` for the value of a row. The scans that fail are written down in `failures/`.
+        """
+        table = "batches/{rule}/{wildcards.batch}.tsv"
+        words = [*_command(name, inputs), f"--each {table} --manifest {{output.manifest:q}}"]
+        for flag, value in columns.items():
+            words.append(f"--{flag} {shlex.quote(value.replace('{', '{{').replace('}', '}}'))}")
+        words += ["{params.settings}", "--seed", "{params.seed}"]
+        recorder = f"{PYTHON} -m voxfield.failure --rows {table} {{output.manifest:q}} {{rule}} {name} {{log:q}}"
+        return f"{' '.join(words)} 2> {{log:q}} || {{{{ {recorder} $?; exit 1; }}}}"
 
     def _need(self, name: str) -> dict[str, int]:
         defaults = {"gpu": 0, "mem_mb": 2000, "runtime": 30, "threads": 1}
         return {**defaults, **self._resources.get(name, {})}
+
+
+def _command(name: str, inputs: str) -> list[str]:
+    """The command of a stage with its flags for the rule's inputs."""
+    return [PYTHON, "-m voxfield", name, *(f"--{flag.replace('_', '-')} {{input.{flag}:q}}" for flag in inputs.split())]
 
 
 def input_flags(inputs: Mapping[str, str | Sequence[str]]) -> str:

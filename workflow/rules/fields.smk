@@ -4,7 +4,7 @@
 rule reconstruct:
     input:
         velocity=lambda wildcards: velocity_of(wildcards.subject),
-        probability="sub-{subject}/probability.nii.gz",
+        segmented=lambda wildcards: SEGMENTED.manifest(wildcards.subject),
         lumen="sub-{subject}/lumen.nii.gz",
         openings="sub-{subject}/openings.nii.gz",
     output:
@@ -22,7 +22,10 @@ rule reconstruct:
     threads: stages.threads("fields.reconstruct")
     shell:
         stages.shell(
-            "fields.reconstruct", "velocity probability lumen openings", "mean sd samples flux metrics"
+            "fields.reconstruct",
+            "velocity lumen openings",
+            "mean sd samples flux metrics",
+            more="--probability sub-{wildcards.subject}/probability.nii.gz",
         )
 
 

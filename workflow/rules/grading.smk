@@ -1,6 +1,13 @@
 # A grader learns from a geometry-only cohort, then grades every subject from its angiogram and its branches.
-# The cohort's batch rules declare a manifest only: one bad row never costs the others.
+# The rules over the cohort's rows declare a manifest only: a bad row never costs what the others have made.
 GRADING = "grading/cohort.tsv"
+GRADED = Batches(
+    "grade",
+    {subject: {"image": image_of(subject)} for subject in ROWS if HAS_GRADES},
+    "sub-{subject}/grade.json",
+    size=config["batch"],
+    lost=lost_by("phantom", "convert", "segment", "repair", "centerline", "features", "grade"),
+)
 
 
 rule grading_cohort:
@@ -20,7 +27,7 @@ rule render_cohort:
     input:
         cohort=GRADING,
     output:
-        manifest="grading/rendered.tsv",
+        manifest="batches/render_cohort.tsv",
     log:
         "logs/phantoms.geometry.log",
     params:
@@ -41,9 +48,9 @@ rule render_cohort:
 rule cohort_features:
     input:
         cohort=GRADING,
-        rendered="grading/rendered.tsv",
+        rendered="batches/render_cohort.tsv",
     output:
-        manifest="grading/features.tsv",
+        manifest="batches/cohort_features.tsv",
     log:
         "logs/grading.features.log",
     params:
@@ -64,8 +71,8 @@ rule cohort_features:
 rule train_grading:
     input:
         cohort=GRADING,
-        rendered="grading/rendered.tsv",
-        features="grading/features.tsv",
+        rendered="batches/render_cohort.tsv",
+        features="batches/cohort_features.tsv",
     output:
         model="models/grading.safetensors",
         metrics="models/grading_training.json",
@@ -103,16 +110,24 @@ rule features:
 
 rule grade:
     input:
-        image=lambda wildcards: image_of(wildcards.subject),
+        images=lambda wildcards: [image_of(subject) for subject in GRADED.members(wildcards.batch)],
+        features=lambda wildcards: [f"sub-{subject}/features.tsv" for subject in GRADED.members(wildcards.batch)],
         model="models/grading.safetensors",
-        features="sub-{subject}/features.tsv",
     output:
-        grade="sub-{subject}/grade.json",
+        manifest="batches/grade/{batch}.done.tsv",
     log:
-        "logs/sub-{subject}/grading.predict.log",
+        "logs/batches/grade.{batch}.log",
     params:
         **stages.params("grading.predict"),
     resources:
-        **stages.resources("grading.predict"),
+        **stages.resources("grading.predict", rows=config["batch"]),
     shell:
-        stages.shell("grading.predict", "image model features", "grade")
+        stages.each(
+            "grading.predict",
+            "model",
+            {
+                "image": "{image}",
+                "features": "sub-{subject}/features.tsv",
+                "out-grade": "sub-{subject}/grade.json",
+            },
+        )

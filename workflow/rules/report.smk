@@ -18,6 +18,11 @@ def made(subject, *rules):
     return not FAILED & {(subject, rule) for rule in rules}
 
 
+def graded(subject):
+    """Whether there is, or will be, a grade of a subject."""
+    return GRADES and made(subject, "features", "grade")
+
+
 def of(name, *rules):
     """An input of the page: a file of the subject, unless one of the jobs that lead to it failed."""
     return lambda wildcards: f"sub-{wildcards.subject}/{name}" if made(wildcards.subject, *rules) else []
@@ -48,11 +53,20 @@ def about(wildcards):
     return jobs.settings({"subject": wildcards.subject, "failures": own})
 
 
+def shown(wildcards, input):
+    """What the page is given: the rule's inputs, and in place of a batch's manifest what it made of the subject."""
+    made_by = {"probability": "probability.nii.gz", "grade": "grade.json"}
+    return {
+        flag: f"sub-{wildcards.subject}/{made_by[flag]}" if flag in made_by and path else path
+        for flag, path in dict(input.items()).items()
+    }
+
+
 rule subject_page:
     input:
         image=lambda wildcards: image_of(wildcards.subject),
         mask="sub-{subject}/lumen.nii.gz",
-        probability="sub-{subject}/probability.nii.gz",
+        probability=lambda wildcards: SEGMENTED.manifest(wildcards.subject),
         centerline="sub-{subject}/centerline.swc",
         branches="sub-{subject}/branches.tsv",
         bridges="sub-{subject}/bridges.tsv",
@@ -62,7 +76,7 @@ rule subject_page:
         pressure=flow("pressure.nii.gz", "pressure"),
         pressure_sd=flow("pressure_sd.nii.gz", "pressure"),
         drops=flow("drops.tsv", "pressure"),
-        grade=of("grade.json", "features", "grade") if GRADES else [],
+        grade=lambda wildcards: GRADED.manifest(wildcards.subject) if graded(wildcards.subject) else [],
         metrics=results_of,
     output:
         index="sub-{subject}/page/index.html",
@@ -70,7 +84,7 @@ rule subject_page:
         "logs/sub-{subject}/report.subject.log",
     params:
         **stages.params("report.subject", settings={"claim": config["claim"], "run_folder": "../.."}),
-        inputs=lambda wildcards, input: input_flags(dict(input.items())),
+        inputs=lambda wildcards, input: input_flags(shown(wildcards, input)),
         about=about,
         look=jobs.look(),
     resources:

@@ -1,5 +1,15 @@
 # Angiogram -> probability -> one tree -> branches and openings. The pipeline says where images and masks lie:
-# image_of(wildcards), annotation_of(wildcards), TRAINING (the annotated subjects).
+# image_of(subject), annotation_of(subject), TRAINING (the annotated subjects). Prediction loads a network, which takes
+# longer than to use it: scans go through it in batches.
+from voxfield.batches import Batches
+
+SEGMENTED = Batches(
+    "segment",
+    {subject: {"image": image_of(subject)} for subject in ROWS},
+    "sub-{subject}/probability.nii.gz",
+    size=config["batch"],
+    lost=lost_by("phantom", "convert", "segment"),
+)
 
 
 rule training_cohort:
@@ -34,25 +44,31 @@ rule train_segmentation:
 
 rule segment:
     input:
-        image=lambda wildcards: image_of(wildcards.subject),
+        images=lambda wildcards: [image_of(subject) for subject in SEGMENTED.members(wildcards.batch)],
         model=segmentation_model,
     output:
-        probability="sub-{subject}/probability.nii.gz",
-        mask="sub-{subject}/segmentation.nii.gz",
+        manifest="batches/segment/{batch}.done.tsv",
     log:
-        "logs/sub-{subject}/segmentation.predict.log",
+        "logs/batches/segment.{batch}.log",
     params:
         **stages.params("segmentation.predict"),
     resources:
-        **stages.resources("segmentation.predict"),
+        **stages.resources("segmentation.predict", rows=config["batch"]),
     shell:
-        stages.shell("segmentation.predict", "image model", "probability mask")
+        stages.each(
+            "segmentation.predict",
+            "model",
+            {
+                "image": "{image}",
+                "out-probability": "sub-{subject}/probability.nii.gz",
+                "out-mask": "sub-{subject}/segmentation.nii.gz",
+            },
+        )
 
 
 rule repair:
     input:
-        probability="sub-{subject}/probability.nii.gz",
-        segmentation="sub-{subject}/segmentation.nii.gz",
+        segmented=lambda wildcards: SEGMENTED.manifest(wildcards.subject),
     output:
         repaired="sub-{subject}/lumen.nii.gz",
         bridges="sub-{subject}/bridges.tsv",
@@ -63,7 +79,13 @@ rule repair:
     resources:
         **stages.resources("segmentation.repair"),
     shell:
-        stages.shell("segmentation.repair", "probability segmentation", "repaired bridges")
+        stages.shell(
+            "segmentation.repair",
+            "",
+            "repaired bridges",
+            more="--probability sub-{wildcards.subject}/probability.nii.gz "
+            "--segmentation sub-{wildcards.subject}/segmentation.nii.gz",
+        )
 
 
 rule centerline:
