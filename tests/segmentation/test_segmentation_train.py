@@ -17,7 +17,7 @@ from voxfield.artifacts import Artifact, Cohort, Image, LabelMap
 from voxfield.context import Context
 from voxfield.errors import InputError, SettingsError
 from voxfield.runner import Call, run
-from voxfield.segmentation import _patches, _training, train
+from voxfield.segmentation import _optimise, _patches, train
 from voxfield.testing import StageContract
 
 TINY = {"steps": 3, "patch": [16, 16, 16], "channels": [4, 8], "validations": 1}
@@ -55,7 +55,7 @@ def test_learns_a_tube_from_every_fourth_slice() -> None:
 
 def killed_at(step: int) -> Callable[..., Any]:
     """An update that fails before the given step, counted from 0 over the process."""
-    update, calls = _training._update, iter(range(10**9))
+    update, calls = _optimise._update, iter(range(10**9))
 
     def wrapped(*arguments: Any) -> Any:
         if next(calls) == step:
@@ -87,13 +87,13 @@ def test_killed_training_resumes_and_ends_with_the_same_bytes(
 
     run(call(tmp_path / "whole"))
     with monkeypatch.context() as patched:
-        patched.setattr(_training, "_update", killed_at(step))
+        patched.setattr(_optimise, "_update", killed_at(step))
         with pytest.raises(KeyboardInterrupt):
             run(call(tmp_path / "cut"))
     assert not (tmp_path / "cut" / "m.safetensors").exists()
     steps_left = []
-    update = _training._update
-    monkeypatch.setattr(_training, "_update", lambda *a: steps_left.append(1) or update(*a))
+    update = _optimise._update
+    monkeypatch.setattr(_optimise, "_update", lambda *a: steps_left.append(1) or update(*a))
     run(call(tmp_path / "cut"))
     assert len(steps_left) == 8 - step // 2 * 2, "it should go on from the last checkpoint"
     for name in ("m.safetensors", "m.json"):
@@ -179,7 +179,7 @@ def test_settings_that_do_not_fit_are_refused(settings: dict[str, Any], words: s
 
 
 def test_divergence_is_told_and_not_saved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_training, "_update", lambda *_: (float("nan"), {}))
+    monkeypatch.setattr(_optimise, "_update", lambda *_: (float("nan"), {}))
     with pytest.raises(SettingsError, match="diverged: the loss of step 0 is nan; lower learning_rate"):
         quick(*cohort(["train"]))
 

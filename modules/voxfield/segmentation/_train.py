@@ -7,7 +7,7 @@ is added to the cross entropy (its sums are weighted too), and patches are drawn
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Ge, Gt, Le, Len
 
@@ -16,9 +16,6 @@ from voxfield.errors import SettingsError
 from voxfield.segmentation._extras import Extra
 from voxfield.segmentation._extras import channels as channels_of
 from voxfield.stage import Context, Resources, stage
-
-if TYPE_CHECKING:
-    from voxfield.segmentation._training import History
 
 Side = Annotated[int, Ge(1), Le(512)]
 Width = Annotated[int, Ge(1), Le(1024)]
@@ -113,6 +110,7 @@ def train(
     the same bytes.
     """
     from voxfield.segmentation import _scans, _survey, _training
+    from voxfield.segmentation._optimise import Schedule
     from voxfield.segmentation._patches import Recipe
     from voxfield.segmentation._plan import FAMILY
     from voxfield.segmentation._start import take_over
@@ -154,9 +152,9 @@ def train(
             flip,
             vary_intensity,
         ),
-        _training.Schedule(
+        batch,
+        Schedule(
             steps,
-            batch,
             learning_rate,
             checkpoint_every,
             tuple(-(-steps * k // validations) for k in range(1, validations + 1)),
@@ -174,14 +172,6 @@ def train(
         network.state_dict(), {**plan.as_config(), "training": account},
         family=FAMILY, architecture=architecture, licence=licence,
     )  # fmt: skip
-    return Training(model, Metrics({**account, "spacing_mm": list(plan.spacing_mm), **_curves(history)}))
-
-
-def _curves(history: "History", bins: int = 100) -> dict[str, Any]:
-    """Mean loss over at most 100 stretches of steps, each named by its last step; all validations."""
-    losses = history.losses
-    ends = sorted({-(-len(losses) * k // bins) for k in range(1, bins + 1)})
-    bounds = list(zip([0, *ends], ends, strict=False))
-    series = {"loss": losses, **(history.parts if len(history.parts) > 1 else {})}
-    means = {name: [sum(values[a:b]) / (b - a) for a, b in bounds] for name, values in series.items()}
-    return {"loss": means["loss"][-1], "loss_curve": {"step": ends, **means}, "validation": history.validations}
+    curves = history.curves()
+    seen = {"loss": curves["loss"][-1], "loss_curve": curves, "validation": history.validations}
+    return Training(model, Metrics({**account, "spacing_mm": list(plan.spacing_mm), **seen}))
