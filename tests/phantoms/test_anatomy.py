@@ -129,8 +129,8 @@ def test_centerline_and_branch_table_tell_one_story() -> None:
     anatomy, spacing = sample_anatomy(4), 0.7
     kept = cut_branches(anatomy, ends_of(anatomy, spacing), spacing)
     affine, box = scan_frame(np.random.default_rng(0), spacing, 10.0)
-    points, radii, parents = centerline_nodes(anatomy, kept, box)
-    rows = branch_rows(anatomy, kept, box)
+    points, radii, parents = centerline_nodes(anatomy.branches, kept, box)
+    rows = branch_rows(anatomy.branches, kept, box)
     steps = np.linalg.norm(points[1:] - points[parents[1:]], axis=1)
     assert steps.sum() == pytest.approx(sum(row["length_mm"] for row in rows), rel=1e-3)
     assert steps.max() < 0.5

@@ -53,4 +53,4 @@ def geometry(
     affine, box = scan_frame(rng, spacing_mm, tilt_deg)
     image = render_angiogram(fraction, Angiography(noise=image_noise, bias=image_bias), rng)
     kept = cut_branches(anatomy, ends, spacing_mm)
-    return Geometry(Image(image, affine), Table.from_rows(branch_rows(anatomy, kept, box)))
+    return Geometry(Image(image, affine), Table.from_rows(branch_rows(anatomy.branches, kept, box)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,13 @@ def cut_branches(anatomy: Anatomy, ends: tuple[End, ...], spacing_mm: float) -> 
     return kept
 
 
-def branch_rows(anatomy: Anatomy, kept: list[NDArray[np.bool_]], affine_of_box: Real) -> list[dict[str, Any]]:
+def branch_rows(branches: Sequence[Branch], kept: list[NDArray[np.bool_]], affine_of_box: Real) -> list[dict[str, Any]]:
     """One row a branch, in world millimetres.
 
     affine_of_box  (4, 4)  box millimetres to world millimetres
     """
     rows = []
-    for index, (branch, keep) in enumerate(zip(anatomy.branches, kept, strict=True)):
+    for index, (branch, keep) in enumerate(zip(branches, kept, strict=True)):
         points = to_world(branch.points[keep], affine_of_box)
         radii = branch.radii[keep]
         row: dict[str, Any] = {
@@ -55,7 +56,7 @@ def _distal(branch: Branch, keep: NDArray[np.bool_]) -> float:
 
 
 def centerline_nodes(
-    anatomy: Anatomy, kept: list[NDArray[np.bool_]], affine_of_box: Real, every: int = 2
+    branches: Sequence[Branch], kept: list[NDArray[np.bool_]], affine_of_box: Real, every: int = 2
 ) -> tuple[Real, Real, NDArray[np.int64]]:
     """Points (n, 3) in world mm, radii (n,) and parents (n,); daughters begin at the mother's last node."""
     points: list[Real] = []
@@ -63,7 +64,7 @@ def centerline_nodes(
     parents: list[NDArray[np.int64]] = []
     last: list[int] = []
     count = 0
-    for branch, keep in zip(anatomy.branches, kept, strict=True):
+    for branch, keep in zip(branches, kept, strict=True):
         index = np.flatnonzero(keep)
         chosen = np.unique(np.append(index[::every], index[-1]))
         if branch.parent >= 0:

@@ -156,8 +156,8 @@ def _geometry(
     names = {1: "wall", 2: "inlet", **{k: f"outlet-{k - 2}" for k in range(3, 2 + len(domain.ends))}}
     openings = LabelMap(opening_labels(lumen > 0, domain.ends, domain.spacing_mm), affine, labels=names)
     kept = cut_branches(domain.anatomy, domain.ends, domain.spacing_mm)
-    line = Centerline(*centerline_nodes(domain.anatomy, kept, box))
-    return openings, line, Table.from_rows(branch_rows(domain.anatomy, kept, box))
+    line = Centerline(*centerline_nodes(domain.anatomy.branches, kept, box))
+    return openings, line, Table.from_rows(branch_rows(domain.anatomy.branches, kept, box))
 
 
 def _truth_values(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from voxfield.segmentation._annotate import annotate as annotate
     from voxfield.segmentation._centerline import centerline as centerline
     from voxfield.segmentation._evaluate import evaluate as evaluate
+    from voxfield.segmentation._lung import lung as lung
     from voxfield.segmentation._predict import predict as predict
     from voxfield.segmentation._repair import repair as repair
     from voxfield.segmentation._train import train as train
@@ -24,6 +25,7 @@ __getattr__, __dir__, __all__ = lazy(
         "annotate": "_annotate",
         "centerline": "_centerline",
         "evaluate": "_evaluate",
+        "lung": "_lung",
         "predict": "_predict",
         "repair": "_repair",
         "train": "_train",
