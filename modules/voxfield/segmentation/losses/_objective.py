@@ -21,7 +21,15 @@ from voxfield.segmentation.losses._truth import Truth
 from voxfield.segmentation.networks import OwnLoss
 from voxfield.settings import unknown_key
 
-REGULARIZERS: dict[str, str] = {}
+REGULARIZERS: dict[str, str] = {
+    "boundary": "voxfield.segmentation.losses._boundary:Boundary",
+    "cldice": "voxfield.segmentation.losses._cldice:SoftClDice",
+    "connectivity": "voxfield.segmentation.losses._connectivity:Connectivity",
+    "hausdorff": "voxfield.segmentation.losses._hausdorff:Hausdorff",
+    "persistence": "voxfield.segmentation.losses._persistence:Persistence",
+    "scope": "voxfield.segmentation.losses._scope:Scope",
+    "skeleton_recall": "voxfield.segmentation.losses._skeleton_recall:SkeletonRecall",
+}
 Config = Mapping[str, float | Mapping[str, Any]]
 
 
