@@ -25,8 +25,9 @@ def tubes(seeds: int, radii: list[float]) -> list[dict[str, Any]]:
     from segmentation.lumens import bent_tube, draw
     from voxfield.artifacts import LabelMap
     from voxfield.segmentation import centerline
+    from voxfield.segmentation.metrics._foreground import foreground
     from voxfield.segmentation.metrics._tree import voxel_lengths
-    from voxfield.segmentation.tree._skeleton import skeletonise
+    from voxfield.segmentation.tree._thinning import thin
 
     rows = []
     for name, spacing in (("0.7 mm", np.full(3, 0.7)), ("0.5 x 0.5 x 0.8 mm", np.array([0.5, 0.5, 0.8]))):
@@ -40,13 +41,13 @@ def tubes(seeds: int, radii: list[float]) -> list[dict[str, Any]]:
                 seconds = time.process_time() - started
                 line = result.centerline
                 offset, true = lumen.truth_at(line.points)
-                thin = np.argwhere(skeletonise(lumen.mask))
-                inner = edt.edt(lumen.mask, anisotropy=tuple(spacing))[tuple(thin.T)]
-                _, plain = lumen.truth_at(thin * spacing + lumen.affine[:3, 3])
+                skeleton = thin(foreground(lumen.mask))
+                inner = edt.edt(lumen.mask, anisotropy=tuple(spacing))[tuple(skeleton.T)]
+                _, plain = lumen.truth_at(skeleton * spacing + lumen.affine[:3, 3])
                 found.append(
                     (
                         abs(sum(result.branches.column("length_mm")) / tube.length - 1),
-                        abs(voxel_lengths(thin, spacing).sum() / tube.length - 1),
+                        abs(voxel_lengths(skeleton, spacing).sum() / tube.length - 1),
                         np.abs(line.radii - true).mean() / spacing.max(),
                         np.abs(inner - plain).mean() / spacing.max(),
                         offset.mean() / spacing.max(),

@@ -1,13 +1,10 @@
-"""Metrics of masks: hand cases, MONAI as oracle for surfaces, rules for empty masks, the stage."""
+"""The stage segmentation.evaluate: overlap, rules for empty masks, classes, images, grids, findings."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis.extra.numpy import arrays
 from sklearn.metrics import f1_score, precision_score, recall_score
 
 from segmentation.lumens import draw, fork
@@ -16,9 +13,6 @@ from voxfield.context import Context
 from voxfield.errors import InputError
 from voxfield.segmentation import evaluate
 from voxfield.segmentation.metrics._overlap import overlap
-from voxfield.segmentation.metrics._surface import surface_distances
-from voxfield.segmentation.metrics._tree import branch_labels, cl_dice, tree_detection, voxel_lengths
-from voxfield.segmentation.tree._skeleton import skeletonise
 from voxfield.testing import StageContract
 
 SPACING = np.array([0.5, 0.7, 1.2])
@@ -51,96 +45,11 @@ def test_overlap_as_in_scikit_learn(seed: int) -> None:
     assert found["leakage_ml"] == pytest.approx((ours & ~theirs).sum() * 0.5 / 1000)
 
 
-def test_surface_distances_as_in_monai() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import torch
-        from monai.metrics import (
-            compute_average_surface_distance,
-            compute_hausdorff_distance,
-            compute_surface_dice,
-        )
-
-    for seed in range(3):
-        ours, theirs = np.pad(blobs(seed), 2), np.pad(blobs(seed + 10), 2)
-        found = surface_distances(ours, theirs, SPACING, 1.0)
-        pair = [torch.tensor(np.stack([~m, m])[None].astype(np.float32)) for m in (ours, theirs)]
-        spacing = SPACING.tolist()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            hd95 = compute_hausdorff_distance(*pair, percentile=95, spacing=spacing).item()
-            assd = compute_average_surface_distance(*pair, symmetric=True, spacing=spacing).item()
-            nsd = compute_surface_dice(*pair, class_thresholds=[1.0], spacing=spacing).item()
-        # MONAI computes in single precision.
-        assert found["hd95_mm"] == pytest.approx(hd95, rel=1e-4)
-        assert found["assd_mm"] == pytest.approx(assd, rel=1e-4)
-        assert found["nsd"] == pytest.approx(nsd, rel=1e-4)
-
-
-@settings(max_examples=30, deadline=None)
-@given(arrays(bool, (5, 4, 6)), arrays(bool, (5, 4, 6)))
-def test_surface_distances_are_symmetric(ours: np.ndarray, theirs: np.ndarray) -> None:
-    forth = surface_distances(ours, theirs, SPACING, 0.8)
-    assert forth == pytest.approx(surface_distances(theirs, ours, SPACING, 0.8))
-    assert 0 <= (forth["nsd"] or 0) <= 1
-
-
-def test_two_slabs_have_the_distance_between_them() -> None:
-    ours, theirs = np.zeros((2, 12, 10, 10), bool)
-    ours[2], theirs[7] = True, True
-    found = surface_distances(ours, theirs, SPACING, 2.49)
-    assert found == pytest.approx({"hd95_mm": 2.5, "assd_mm": 2.5, "nsd": 0.0})
-    assert surface_distances(ours, theirs, SPACING, 2.5)["nsd"] == 1.0
-
-
-def test_length_of_a_straight_and_an_oblique_line_in_mm() -> None:
-    straight = np.stack([np.zeros(9), np.zeros(9), np.arange(9)], axis=1).astype(np.int64)
-    oblique = np.repeat(np.arange(5)[:, None], 3, axis=1)
-    assert voxel_lengths(straight, SPACING).sum() == pytest.approx(8 * 1.2)
-    assert voxel_lengths(oblique, SPACING).sum() == pytest.approx(4 * np.linalg.norm(SPACING))
-
-
 def cross() -> np.ndarray:
     """Four arms of seven voxels along x and y that meet in one voxel."""
     thin = np.zeros((15, 15, 3), bool)
     thin[:, 7, 1] = thin[7, :, 1] = True
     return thin
-
-
-def test_branches_of_a_cross() -> None:
-    labels, count = branch_labels(np.argwhere(cross()))
-    # The centre and its four neighbours have more than three voxels in their box.
-    assert count == 4
-    assert np.bincount(labels).tolist() == [5, 6, 6, 6, 6]
-
-
-def test_tree_length_and_branches_detected_count_mm() -> None:
-    thin, spacing = cross(), np.array([1.0, 3.0, 1.0])
-    prediction = thin.copy()
-    prediction[7, 8:] = False  # one arm of 7 steps of 3 mm; the half of the first step stays with the centre
-    found = tree_detection(prediction, thin, spacing)
-    assert found["tree_length_reference_mm"] == pytest.approx(14 + 42)
-    assert found["tree_length_detected"] == pytest.approx(1 - 19.5 / 56)
-    assert found["branches_detected"] == pytest.approx(3 / 4)
-
-
-def test_branch_is_detected_from_80_percent_on() -> None:
-    thin = np.zeros((3, 3, 11), bool)
-    thin[1, 1] = True  # every voxel 1 mm but the two ends with a half
-    for missing, detected in ((2, 1.0), (3, 0.0)):
-        prediction = thin.copy()
-        prediction[1, 1, :missing] = False
-        assert tree_detection(prediction, thin, np.ones(3))["branches_detected"] == detected
-
-
-def test_cl_dice_by_hand() -> None:
-    thin = cross()
-    half = thin.copy()
-    half[8:] = False
-    found = cl_dice(half, thin, half, thin)
-    assert found["topology_precision"] == 1.0
-    assert found["topology_sensitivity"] == pytest.approx(22 / 29)
-    assert found["cl_dice"] == pytest.approx(2 * (22 / 29) / (1 + 22 / 29))
 
 
 def test_perfect_prediction() -> None:
@@ -200,8 +109,74 @@ def test_finding_for_an_empty_mask_and_refusal_of_two_grids() -> None:
         evaluate(empty, LabelMap(np.zeros((4, 4, 4), np.uint8), np.diag([2.0, 1, 1, 1])))
 
 
-def test_skeleton_of_nothing_is_nothing() -> None:
-    assert not skeletonise(np.zeros((4, 4, 4), bool)).any()
+def test_each_class_is_measured_like_a_mask_of_its_own() -> None:
+    first, second = blobs(0), blobs(1)
+    theirs = LabelMap(np.where(first, 1, 2 * second), np.diag([*SPACING, 1]), labels={1: "artery", 2: "vein"})
+    ours = LabelMap(np.where(second, 2, 1 * first), np.diag([*SPACING, 1]), labels={1: "artery", 2: "vein"})
+    found = evaluate(ours, theirs).metrics.values
+    assert list(found["classes"]) == ["artery", "vein"]
+    for value, name in theirs.labels.items():
+        alone = metrics(ours.data == value, theirs.data == value)
+        assert found["classes"][name] == {key: alone[key] for key in found["classes"][name]}
+    assert found["dice"] == 1
+
+
+def test_a_bridge_is_no_class_where_the_reference_has_none() -> None:
+    mask = cross().astype(np.uint8)
+    bridged = mask.copy()
+    bridged[7, 7, 1] = 2
+    found = metrics(bridged, mask)
+    assert found["dice"] == 1
+    assert "classes" not in found
+
+
+def test_one_label_with_two_names_is_told() -> None:
+    ctx, data = Context(), np.where(blobs(0), 1, 2 * blobs(1))
+    evaluate(
+        LabelMap(data, np.eye(4), labels={1: "lumen", 2: "bridge"}),
+        LabelMap(data, np.eye(4), labels={1: "lumen", 2: "vein"}),
+        ctx=ctx,
+    )
+    assert ctx.findings.codes() == ["label-names-differ"]
+
+
+def test_an_oblique_grid_changes_nothing() -> None:
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    oblique = np.eye(4)
+    oblique[:3, :3] = turn * SPACING
+    pair = [LabelMap(blobs(seed).astype(np.uint8), oblique) for seed in (0, 1)]
+    straight = metrics(blobs(0), blobs(1))
+    for name, value in evaluate(*pair).metrics.values.items():
+        if isinstance(value, float):
+            assert value == pytest.approx(straight[name]), name
+
+
+def test_an_image_of_vessels() -> None:
+    """A ring and a line of (x, y, 1): components and tunnels as in the plane, outlines for surfaces."""
+    x, y = np.ogrid[:40, :40]
+    radius = np.hypot(x - 20, y - 20)
+    theirs = (radius > 8) & (radius < 12)
+    theirs[2, :] = True
+    ours = theirs.copy()
+    ours[20:, 18:23] = False
+    found = metrics(ours[..., None], theirs[..., None])
+    assert found["betti_reference"] == {"components": 2, "tunnels": 1, "cavities": 0}
+    assert found["betti_error"] == {"components": 0, "tunnels": 1, "cavities": 0}
+    assert 0.9 < found["tree_length_detected"] < 1
+    assert 0 < found["hd95_mm"] < 3
+
+
+def test_the_challenge_counts_its_largest_component_without_cavities() -> None:
+    theirs = np.zeros((24, 9, 40), bool)
+    theirs[2:7, 2:7, 2:38] = True
+    theirs[4, 4, 20] = False  # a cavity
+    theirs[16, 4, 2:30] = True  # another component
+    ours = theirs.copy()
+    ours[16], ours[4, 4, 20] = False, True
+    found = metrics(ours, theirs)
+    assert found["atm22"] == {"tree_length_detected": 1, "branches_detected": 1, "branches_reference": 1}
+    assert found["branches_reference"] > 1
+    assert found["tree_length_detected"] < 1
 
 
 class TestContract(StageContract):

@@ -1,10 +1,11 @@
 """The stage `segmentation.evaluate`: every metric of a mask against a reference in one call, in mm.
 
-Definitions, sources and the rules for empty masks stand in `segmentation.metrics`: overlap (`_overlap`),
-clDice and the ATM'22 tree metrics (`_tree`), Betti numbers (`_topology`) and surface distances (`_surface`).
+Definitions, sources and the rules for empty masks stand in `segmentation.metrics`: overlap (`_overlap`), clDice and
+tree (`_tree`), branches of ATM'22 (`_branches`), Betti numbers (`_topology`), surfaces (`_surface`).
 """
 
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from annotated_types import Gt
 
@@ -13,14 +14,7 @@ from voxfield.errors import InputError
 from voxfield.stage import Context, Resources, stage
 
 if TYPE_CHECKING:
-    from voxfield.segmentation.metrics._topology import Mask
-    from voxfield.segmentation.tree._skeleton import Floats
-
-NEEDS_WHOLE_REFERENCE = (
-    "cl_dice", "topology_precision", "topology_sensitivity", "tree_length_detected",
-    "tree_length_reference_mm", "branches_detected", "branches_reference", "hd95_mm", "assd_mm", "nsd",
-)  # fmt: skip
-BETTI_NAMES = ("components", "tunnels", "cavities")
+    from voxfield.segmentation.metrics._foreground import Mask
 
 
 class Evaluation(NamedTuple):
@@ -29,7 +23,7 @@ class Evaluation(NamedTuple):
     metrics: Metrics
 
 
-@stage(resources=Resources(mem_mb=4000, runtime=20), version=1)
+@stage(resources=Resources(mem_mb=4000, runtime=20), version=2)
 def evaluate(
     prediction: LabelMap,
     reference: LabelMap,
@@ -42,12 +36,19 @@ def evaluate(
     prediction  (x, y, z); every label above 0 is foreground, bridges and filled voxels included
     reference   (x, y, z) on the same grid; its unannotated voxels are left out of every count
 
-    Metrics: dice, precision, recall, leakage_ml; cl_dice with topology_precision and topology_sensitivity;
-    tree_length_detected and branches_detected (shares, ATM'22 by mm); betti_prediction, betti_reference and
-    betti_error (components, tunnels, cavities; foreground 26-, background 6-connected) and the components at
-    6-connectivity; hd95_mm, assd_mm and nsd. Where the reference is only partly annotated, all but the
-       overlap
-    is null: skeletons, surfaces and Betti numbers of a few slices say nothing about the vessel.
+    Overlap: dice, precision, recall, leakage_ml and its share leakage of the reference, volume_prediction_ml,
+    volume_reference_ml, volume_error_ml.
+    Tree: cl_dice with topology_precision and topology_sensitivity; tree_length_detected and branches_detected
+    (shares, by mm, of all trees of the reference), the same by generation under `generations` (0 is the largest
+    branch of a tree), and by voxels of the largest tree, as ATM'22 has it, under `atm22`.
+    Topology: betti_prediction, betti_reference and betti_error (components, tunnels, cavities; foreground 26-,
+    background 6-connected), face_components_* at 6-connectivity.
+    Surface: hd95_mm, assd_mm, and nsd, the surface Dice by area.
+    Where the reference holds two labels or more, `classes` has all of this for each of them; labels of the
+    prediction that the reference does not have are no classes of their own.
+
+    Where the reference is only partly annotated, all but the overlap is null: skeletons, surfaces and Betti
+    numbers of a few slices say nothing about the vessel. An image (x, y, 1) has outlines for surfaces.
 
     Settings
     tolerance_mm: distance up to which two surfaces agree in nsd, mm
@@ -58,49 +59,59 @@ def evaluate(
     """
     import numpy as np
 
-    from voxfield.segmentation.metrics._overlap import overlap
-    from voxfield.segmentation.metrics._topology import bounding_box
+    from voxfield.segmentation.metrics._measure import measure
 
     check_pair(prediction, reference)
     grid = reference.grid
     if not grid.is_orthogonal():
         raise InputError("the grid is sheared; distances in mm need right angles", file=reference.file)
-    known = np.ones(grid.shape, bool) if reference.unannotated is None else reference.data != reference.unannotated
-    ours = (prediction.data > 0) & (prediction.data != prediction.unannotated) & known
-    theirs = (reference.data > 0) & known
+    known = _annotated(reference)
+    ours, theirs = _foreground(prediction) & known, _foreground(reference) & known
     for name, mask in (("prediction", ours), ("reference", theirs)):
         if not mask.any():
             ctx.finding("empty-mask", "warning", f"the {name} has no foreground where the reference is annotated")
-    values: dict[str, object] = {"connectivity": "foreground 26, background 6", "tolerance_mm": tolerance_mm}
-    values |= overlap(ours, theirs, grid.voxel_volume_mm3)
-    values["annotated_share"] = float(known.mean())
-    if known.all():
-        box = bounding_box(ours | theirs, 1) if (ours | theirs).any() else (slice(0, 1),) * 3
-        values |= _shape_metrics(ours[box], theirs[box], grid.spacing, tolerance_mm)
-    else:
-        text = f"{known.mean():.1%} of the reference is annotated: only overlap is measured"
-        ctx.finding("partly-annotated", "info", text, value=float(known.mean()))
-        values |= dict.fromkeys((*NEEDS_WHOLE_REFERENCE, "betti_prediction", "betti_reference", "betti_error"))
-    return Evaluation(Metrics(values))
+    share = float(known.mean())
+    if share < 1:
+        text = f"{share:.1%} of the reference is annotated: only overlap is measured"
+        ctx.finding("partly-annotated", "info", text, value=share)
+
+    def judged(prediction: "Mask", reference: "Mask") -> dict[str, Any]:
+        return measure(prediction, reference, grid.spacing, grid.voxel_volume_mm3, tolerance_mm, share == 1)
+
+    values = judged(ours, theirs)
+    labels = np.unique(reference.data[theirs]).tolist()
+    if len(labels) > 1:
+        _tell_names(prediction.labels, reference.labels, labels, ctx)
+        values["classes"] = {
+            reference.labels.get(label, str(label)): judged(
+                (prediction.data == label) & known, (reference.data == label) & known
+            )
+            for label in labels
+        }
+    about = {"connectivity": "foreground 26, background 6", "tolerance_mm": tolerance_mm, "annotated_share": share}
+    return Evaluation(Metrics(about | values))
 
 
-def _shape_metrics(ours: "Mask", theirs: "Mask", spacing: "Floats", tolerance_mm: float) -> dict[str, object]:
-    """Metrics of two whole masks, cropped to the box around both."""
-    from voxfield.segmentation.metrics._surface import surface_distances
-    from voxfield.segmentation.metrics._topology import betti_numbers, count_components
-    from voxfield.segmentation.metrics._tree import cl_dice, tree_detection
-    from voxfield.segmentation.tree._skeleton import skeletonise
+def _annotated(labels: LabelMap) -> "Mask":
+    """Voxels (x, y, z) that somebody looked at."""
+    import numpy as np
 
-    thin_ours, thin_theirs = skeletonise(ours), skeletonise(theirs)
-    betti = betti_numbers(ours), betti_numbers(theirs)
-    error = [abs(a - b) for a, b in zip(*betti, strict=True)]
-    return {
-        **cl_dice(ours, theirs, thin_ours, thin_theirs),
-        **tree_detection(ours, thin_theirs, spacing),
-        **surface_distances(ours, theirs, spacing, tolerance_mm),
-        "betti_prediction": betti[0]._asdict(),
-        "betti_reference": betti[1]._asdict(),
-        "betti_error": dict(zip(BETTI_NAMES, error, strict=True)),
-        "face_components_prediction": count_components(ours, 6),
-        "face_components_reference": count_components(theirs, 6),
-    }
+    if labels.unannotated is None:
+        return np.ones(labels.data.shape, bool)
+    return np.asarray(labels.data != labels.unannotated)
+
+
+def _foreground(labels: LabelMap) -> "Mask":
+    """Voxels (x, y, z) with a label above 0; nobody looked at an unannotated one."""
+    import numpy as np
+
+    inside = labels.data > 0
+    return np.asarray(inside if labels.unannotated is None else inside & (labels.data != labels.unannotated))
+
+
+def _tell_names(ours: Mapping[int, str], theirs: Mapping[int, str], labels: list[int], ctx: Context) -> None:
+    """A finding where one label has two names: then a class is compared with something else."""
+    for label in labels:
+        if label in ours and label in theirs and ours[label] != theirs[label]:
+            text = f"label {label} is {ours[label]!r} in the prediction and {theirs[label]!r} in the reference"
+            ctx.finding("label-names-differ", "warning", text, value=label)

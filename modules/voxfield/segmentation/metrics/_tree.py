@@ -1,39 +1,39 @@
-"""Tree metrics of airway and vessel segmentation, in mm.
+"""How much of the reference's tree was found: clDice, tree length and branches.
 
-ATM'22 (Zhang et al., Medical Image Analysis 90, 2023) defines the tree length detected as the share of the
-reference skeleton that the prediction covers, and the branches detected as the share of skeleton branches
-covered to at least 80 %. Its code counts voxels; here every skeleton voxel stands for the half of each of its
-edges in a minimum spanning tree of the skeleton, in mm, so anisotropic voxels count right. Its code also
-drops to the largest component first and so loses branches of either side; nothing is dropped here. Branches
-follow its code: skeleton voxels with more than three skeleton voxels in their 27-box (themselves included)
-are removed, what is left is labelled with 26-connectivity, and pieces under five voxels are no branches.
+ATM'22 (Zhang et al., Medical Image Analysis 90, 2023): the tree length detected is the share of the reference
+skeleton inside the prediction, and a branch is detected where at least 80 % of its skeleton is. The challenge
+counts voxels, of the largest component of the reference (connected by 6, cavities filled); here every component
+counts, and a skeleton voxel counts for half of each of its edges in a minimum spanning tree of the skeleton, in mm,
+so that lengths hold on any grid. The challenge's own figures stand beside, under `atm22`. Branches and generations
+are those of `_branches` in both.
 
 clDice (Shit et al., CVPR 2021): harmonic mean of the share of the predicted skeleton inside the reference
 (topology precision) and of the reference skeleton inside the prediction (topology sensitivity), by voxels as
 published.
 
-Empty masks: both empty gives 1; with an empty reference nothing can be detected (None); with an empty
-prediction 0.
+Empty masks: both empty gives 1; with an empty reference nothing can be detected (None); with an empty prediction
+0. A reference without a branch of five voxels has none to detect (None). A generation that the reference does not
+have has no row.
 """
 
-import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from voxfield.segmentation.metrics._branches import Branches
+from voxfield.segmentation.metrics._foreground import Ints, Mask
 from voxfield.segmentation.metrics._overlap import ratio
-from voxfield.segmentation.metrics._topology import Mask
-from voxfield.segmentation.tree._skeleton import Floats, Ints, adjacency, edge_lengths, spanning_edges
+from voxfield.segmentation.tree._skeleton import Floats, adjacency, edge_lengths, spanning_edges
 
 COVERED_SHARE = 0.8
-FEWEST_VOXELS = 5
-MOST_NEIGHBOURS = 3
 
 
-def cl_dice(prediction: Mask, reference: Mask, skeleton_p: Mask, skeleton_r: Mask) -> dict[str, float | None]:
-    """clDice with its two parts; all arguments (x, y, z) bool."""
-    empty = not prediction.any() and not reference.any()
-    precision = ratio(float((skeleton_p & reference).sum()), float(skeleton_p.sum()), empty)
-    sensitivity = ratio(float((skeleton_r & prediction).sum()), float(skeleton_r.sum()), empty)
+def cl_dice(prediction: Mask, reference: Mask, skeleton_p: Ints, skeleton_r: Ints) -> dict[str, float | None]:
+    """clDice with its two parts; masks (x, y, z), the voxels (n, 3) of their skeletons."""
+    empty = not len(skeleton_p) and not len(skeleton_r)
+    precision = ratio(float(reference[tuple(skeleton_p.T)].sum()), len(skeleton_p), empty)
+    sensitivity = ratio(float(prediction[tuple(skeleton_r.T)].sum()), len(skeleton_r), empty)
     if precision is None or sensitivity is None:
         score: float | None = 0.0
     else:
@@ -52,34 +52,55 @@ def voxel_lengths(voxels: Ints, spacing: Floats) -> Floats:
     return lengths
 
 
-def branch_labels(voxels: Ints) -> tuple[Ints, int]:
-    """ATM'22 branch (n,) of each skeleton voxel (n, 3), 0 for none; and the number of branches."""
-    pairs = adjacency(voxels)
-    crowd = 1 + np.bincount(pairs.ravel(), minlength=len(voxels))
-    keep = crowd <= MOST_NEIGHBOURS
-    pairs = pairs[keep[pairs].all(axis=1)]
-    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(voxels),) * 2)
-    _, pieces = connected_components(graph, directed=False)
-    large = keep & (np.bincount(pieces)[pieces] >= FEWEST_VOXELS) if len(voxels) else keep
-    labels = np.zeros(len(voxels), np.int64)
-    names, labels[large] = np.unique(pieces[large], return_inverse=True)
-    labels[large] += 1
-    return labels, len(names)
+def tree_detection(tree: Branches, covered: Mask, spacing: Floats, both_empty: bool) -> dict[str, Any]:
+    """Tree length and branches of the reference that the prediction covers, in all and by generation.
 
-
-def tree_detection(prediction: Mask, skeleton_r: Mask, spacing: Floats) -> dict[str, float | int | None]:
-    """Tree length and branches of the reference skeleton that the prediction covers, shares in 0..1."""
-    voxels = np.argwhere(skeleton_r)
-    lengths = voxel_lengths(voxels, spacing)
-    covered = prediction[tuple(voxels.T)]
-    names, branches = branch_labels(voxels)
-    whole = np.bincount(names, lengths, minlength=branches + 1)[1:]
-    found = np.bincount(names, lengths * covered, minlength=branches + 1)[1:]
-    detected = int(np.count_nonzero(found >= COVERED_SHARE * whole * (1 - 1e-9)))
-    empty = not skeleton_r.any() and not prediction.any()
+    covered  (n,) whether each voxel of the reference's skeleton is in the prediction
+    """
+    lengths = voxel_lengths(tree.skeleton, spacing)
+    detected = detected_branches(tree, covered, lengths)
     return {
-        "tree_length_detected": ratio(float(lengths @ covered), float(lengths.sum()), empty),
+        "tree_length_detected": ratio(float(lengths @ covered), float(lengths.sum()), both_empty),
         "tree_length_reference_mm": float(lengths.sum()),
-        "branches_detected": ratio(detected, branches, empty),
-        "branches_reference": branches,
+        "branches_detected": ratio(int(detected.sum()), len(detected), both_empty),
+        "branches_reference": len(detected),
+        "generations": _by_generation(tree, detected, covered, lengths),
     }
+
+
+def atm22(tree: Branches, covered: Mask, both_empty: bool) -> dict[str, Any]:
+    """The challenge's figures, by voxels, of a tree that is the largest component of the reference."""
+    each = np.ones(len(covered))
+    detected = detected_branches(tree, covered, each)
+    return {
+        "tree_length_detected": ratio(float(covered.sum()), len(covered), both_empty),
+        "branches_detected": ratio(int(detected.sum()), len(detected), both_empty),
+        "branches_reference": len(detected),
+    }
+
+
+def detected_branches(tree: Branches, covered: Mask, lengths: Floats) -> Mask:
+    """Whether each branch (b,) is covered to at least 80 % of its length; lengths (n,) of skeleton voxels."""
+    if not len(tree.generation):
+        return np.zeros(0, bool)
+    whole = np.bincount(tree.branch, lengths, minlength=len(tree.generation))
+    found = np.bincount(tree.branch, lengths * covered, minlength=len(tree.generation))
+    return np.asarray(found >= COVERED_SHARE * whole * (1 - 1e-9))
+
+
+def _by_generation(
+    tree: Branches, detected: Mask, covered: Mask, lengths: NDArray[np.floating]
+) -> list[dict[str, Any]]:
+    rows = []
+    for generation in np.unique(tree.generation).tolist():
+        branches = tree.generation == generation
+        inside = branches[tree.branch]
+        whole = float(lengths[inside].sum())
+        rows.append({
+            "generation": generation,
+            "length_mm": whole,
+            "length_detected": ratio(float(lengths[inside] @ covered[inside]), whole, False),
+            "branches": int(branches.sum()),
+            "branches_detected": ratio(int(detected[branches].sum()), int(branches.sum()), False),
+        })  # fmt: skip
+    return rows

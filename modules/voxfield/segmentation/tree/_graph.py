@@ -17,15 +17,16 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial import cKDTree
 
+from voxfield.segmentation.metrics._foreground import foreground
 from voxfield.segmentation.metrics._topology import Mask
 from voxfield.segmentation.tree._skeleton import (
     Floats,
     Ints,
     adjacency,
     edge_lengths,
-    skeletonise,
     spanning_edges,
 )
+from voxfield.segmentation.tree._thinning import thin
 
 LOOP_STEPS = 8
 LEAST_SPUR_VOXELS = 1.5
@@ -59,7 +60,7 @@ class Path(NamedTuple):
 
 def skeleton_graph(mask: Mask, inner: Floats, spacing: Floats) -> Graph:
     """Thin a (x, y, z) mask, given the distance to its wall in mm, and span a forest over the skeleton."""
-    voxels = np.argwhere(skeletonise(mask))
+    voxels = thin(foreground(mask))
     radius = inner[tuple(voxels.T)].astype(np.float64)
     pairs = adjacency(voxels)
     length = edge_lengths(voxels, pairs, spacing)

@@ -1,7 +1,7 @@
-"""Skeleton voxels of a mask and the edges between them.
+"""Edges between the voxels of a skeleton, and their lengths.
 
-Thinning by Lee, Kashyap and Chu (CVGIP 56(6), 1994), as in scikit-image: it keeps the topology of the mask
-under 26-connectivity, so a tunnel of the mask is a loop of the skeleton and nothing else is.
+Thinning (`_thinning`) keeps the topology of the mask under 26-connectivity, so a tunnel of the mask is a loop of
+the skeleton and nothing else is.
 """
 
 from itertools import product
@@ -11,27 +11,12 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import minimum_spanning_tree
 
-from voxfield.segmentation.metrics._topology import Mask, bounding_box
-
 Ints = NDArray[np.integer]
 Floats = NDArray[np.floating]
 
 # One of each pair of opposite offsets of the 26-neighbourhood.
 HALF_NEIGHBOURHOOD = tuple(o for o in product((-1, 0, 1), repeat=3) if o > (0, 0, 0))
 FACES = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
-
-
-def skeletonise(mask: Mask) -> Mask:
-    """One-voxel-thin skeleton of a (x, y, z) bool array."""
-    from skimage.morphology import skeletonize
-
-    thin = np.zeros(mask.shape, bool)
-    if mask.any():
-        box = bounding_box(mask)
-        # Lee's thinning needs a background layer; scikit-image pads by itself, a contiguous crop saves the
-        # rest.
-        thin[box] = skeletonize(np.ascontiguousarray(mask[box]), method="lee") > 0
-    return thin
 
 
 def adjacency(voxels: Ints, offsets: tuple[tuple[int, ...], ...] = HALF_NEIGHBOURHOOD) -> Ints:
