@@ -35,11 +35,22 @@ class TestEvaluate(StageContract):
 
 
 def test_error_by_hand() -> None:
-    values = evaluate(drops(-5.5), *parts()).metrics.values
-    assert values["openings"][0]["true_pa"] == pytest.approx(-5.0)
+    """Six voxels lie between the caps, so the planes are 6 Pa apart; the outermost voxels only 5."""
+    values = evaluate(drops(-6.6), *parts()).metrics.values
+    assert values["openings"][0]["true_pa"] == pytest.approx(-6.0)
     assert values["relative_l2"] == pytest.approx(0.1)
     assert values["inside_95"] == 1
-    assert evaluate(drops(-5.5, 0.1), *parts()).metrics.values["inside_95"] == 0
+    assert evaluate(drops(-6.6, 0.1), *parts()).metrics.values["inside_95"] == 0
+
+
+def test_a_lumen_one_voxel_deep_has_the_pressure_of_its_voxel() -> None:
+    truth, lumen, openings = parts()
+    thin = np.zeros_like(lumen.data)
+    thin[:, :, 5] = lumen.data[:, :, 5]
+    caps = np.zeros_like(openings.data)
+    caps[1:4, 1:4, 4], caps[1:4, 1:4, 6] = 2, 3
+    found = evaluate(drops(0.0), truth, LabelMap(thin, AFFINE), LabelMap(caps, AFFINE)).metrics.values
+    assert found["openings"][0]["true_pa"] == 0
 
 
 def test_nothing_to_judge_is_refused() -> None:

@@ -63,12 +63,21 @@ class LocalFit:
 
     def derivatives(self, values: Floats) -> Derivatives:
         """Differentiate values (n, c)."""
-        terms = self._coefficients(values)
-        if len(self.poor):
-            self._borrow(terms)
+        terms = self._fitted(values)
         gradient = terms[:, 1:4] / self.spacing[:, None]
         laplacian = np.einsum("ndc,d->nc", terms[:, 4:7], self.spacing**-2.0)
         return Derivatives(gradient, laplacian)
+
+    def averaged(self, values: Floats) -> Floats:
+        """Means over the voxels of functions that have values (n, c) at their centres: + h^2 / 24 d^2 by each axis."""
+        return np.asarray(values + self._fitted(values)[:, 4:7].sum(axis=1) / 24)
+
+    def _fitted(self, values: Floats) -> Floats:
+        """Coefficients (n, 10, c), second derivatives borrowed where need be."""
+        terms = self._coefficients(values)
+        if len(self.poor):
+            self._borrow(terms)
+        return terms
 
     def _coefficients(self, values: Floats) -> Floats:
         """Coefficients (n, 10, c) of the monomials of `_stencil`."""

@@ -2,28 +2,31 @@
 
 Samples with the same lumen are solved as one block. Beside the samples stands the pressure of the mean
 velocity in the mean lumen (voxels that at least half of the samples hold): the momentum equation is
-quadratic, so the two differ by the bias that a single reconstruction would carry.
+quadratic, so the two differ by the bias that a single reconstruction would carry. The same field tells how far the
+voxels may be wrong (`_discretisation`), which no spread of samples shows.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from voxfield.pde._discretisation import indicators
 from voxfield.pde._relative import Lumen, LumenPressure, Timing, faces_within, relative_pressure
-from voxfield.pde._throat import voxels_across
+from voxfield.pde._way import find_ways
 from voxfield.pde._work_energy import opening_pressures, virtual_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from voxfield.pde._domain import Floats, Mask
     from voxfield.pde._momentum import Fluid
+    from voxfield.pde._way import Way
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ class PressurePosterior:
     planes       (s, t, m)  Pa, NaN where a sample's lumen does not reach the opening
     work_energy  (s, t, m)  Pa by virtual work, NaN where the common lumen does not link the openings
     mean_field              pressure of the mean velocity in the mean lumen; None if the reference misses it
+    grid_sd      (t, n)     standard deviation of the discretisation error, Pa; 0 where there is no mean field
+    grid_plane_sd           the same over each opening, label -> (t,)
     across                  voxels across the throat between the reference and each opening
     unreached               voxels that were drawn but hang on other components, mean over samples
     """
@@ -92,7 +97,9 @@ class PressurePosterior:
     planes: Floats
     work_energy: Floats
     mean_field: LumenPressure | None
-    across: dict[int, int]
+    grid_sd: Floats
+    grid_plane_sd: Mapping[int, Floats]
+    across: Mapping[int, float]
     unreached: float
     residual: float
     iterations: int
@@ -129,15 +136,17 @@ def pressure_posterior(velocities: Velocities, method: Method) -> PressurePoster
             _by_sample(result.values, frames), 1, 2
         )
         planes[members] = _by_sample(_plane_rows(result, labels), frames)
-    mean_lumen, mean_field = _mean_field(velocities, method)
+    mean = _mean_field(velocities, method)
     return PressurePosterior(
         labels,
         values,
         held,
         planes,
         _work_energy(velocities, method, labels, solved),
-        mean_field,
-        {} if mean_field is None else _across(mean_lumen),
+        mean.pressure,
+        mean.sd,
+        mean.plane_sd,
+        {label: way.throat for label, way in mean.ways.items()},
         float((velocities.inside & ~held)[held.any(axis=1)].sum(axis=1).mean()) if held.any() else 0.0,
         max((result.residual for _, result in solved), default=0.0),
         max((result.iterations for _, result in solved), default=0),
@@ -168,30 +177,30 @@ def _plane_rows(result: LumenPressure, labels: tuple[int, ...]) -> Floats:
     return np.stack([result.planes.get(label, missing) for label in labels])
 
 
-def _mean_field(velocities: Velocities, method: Method) -> tuple[Lumen, LumenPressure | None]:
+class _MeanField(NamedTuple):
+    """What the mean velocity in the mean lumen tells; no pressure if the reference misses that lumen."""
+
+    pressure: LumenPressure | None
+    sd: Floats
+    plane_sd: Mapping[int, Floats]
+    ways: Mapping[int, Way]
+
+
+def _mean_field(velocities: Velocities, method: Method) -> _MeanField:
     inside = velocities.inside
     count = inside.sum(axis=0)
     most = 2 * count >= len(inside)
     lumen = velocities.lumen(most, method.reference)
     if not lumen.reached:
-        return lumen, None
+        return _MeanField(None, np.zeros(velocities.values.shape[1:3]), {}, {})
     here = lumen.domain.mask[velocities.mask]
     shares = inside[:, here] / count[here]
-    mean = np.einsum("stnc,sn->tnc", velocities.values[:, :, here], shares)[None]
-    return lumen, relative_pressure(lumen, mean, method.fluid, timing=method.timing, rtol=method.rtol)
-
-
-def _across(lumen: Lumen) -> dict[int, int]:
-    """Voxels across the throat between the reference and each other opening that it reaches."""
-    cells = {label: _box(lumen, label) for label in lumen.openings}
-    start = cells.pop(lumen.reference)
-    return voxels_across(lumen.domain.mask, lumen.marks, start, cells)
-
-
-def _box(lumen: Lumen, label: int) -> Mask:
-    box = np.zeros_like(lumen.domain.mask)
-    box[tuple(lumen.domain.cells[lumen.openings[label].faces.cells].T)] = True
-    return box
+    mean = np.einsum("stnc,sn->tnc", velocities.values[:, :, here], shares)
+    pressure = relative_pressure(lumen, mean[None], method.fluid, timing=method.timing, rtol=method.rtol)
+    ways = find_ways(lumen)
+    error = indicators(lumen, mean, pressure, ways, method.fluid, timing=method.timing, rtol=method.rtol)
+    planes = {label: plane.sd for label, plane in error.planes.items()}
+    return _MeanField(pressure, error.at(lumen.domain, velocities.mask), planes, ways)
 
 
 def _work_energy(

@@ -12,7 +12,7 @@ class Pressure(NamedTuple):
     """Relative pressure.
 
     pressure          (x, y, z) or (x, y, z, t) Pa, mean over the samples that hold a voxel, if half do, or 0
-    pressure_sd       Pa, standard deviation likewise
+    pressure_sd       Pa, standard deviation likewise, the error of the voxels included
     pressure_samples  Pa, one per velocity sample, each in its own lumen as far as the reference reaches
     drops             a row per frame and opening
     metrics           drops, bias, solver and constants in one file
@@ -25,7 +25,7 @@ class Pressure(NamedTuple):
     metrics: Metrics
 
 
-@stage(resources=Resources(gpu=0, mem_mb=4000, runtime=20, threads=1), version=1)
+@stage(resources=Resources(gpu=0, mem_mb=4000, runtime=20, threads=1), version=2)
 def pressure(
     samples: FieldSamples,
     openings: LabelMap,
@@ -45,16 +45,19 @@ def pressure(
     in b. The mean pressure over one opening, the reference, is zero. Voxels that the reference does not
     reach have no pressure: they are absent from `pressure_samples` and 0 in the images.
 
-    Standard deviations are those of the samples: the error of the voxels themselves, 1 to 6 % of a drop on phantom
-    vessels of 5 to 9 voxels across, is not in them.
+    Standard deviations have two parts, added in squares. `sd_samples_pa` is that of the samples, within plus between
+    lumens. `sd_discretisation_pa` is that of the error of the voxels, which all samples share: estimated from the
+    voxels across the lumen and from what one more averaging over the voxel changes, calibrated on flows of known
+    pressure. It is not in `pressure_samples`. What neither part holds is an error of the model, such as steady or
+    Newtonian flow, or of a velocity that is wrong in all samples alike.
 
     samples   velocity, 3 components, in m/s, cm/s or mm/s; a velocity without unit is refused
     openings  1 wall, k >= 2 openings, on the grid of the samples or on a coarser one (nearest voxel taken)
 
     The table `drops` gives the mean pressure over each opening (Pa and mmHg, 1 mmHg = 133.322 Pa) and beside
     it the pressure of the mean velocity field, the estimates by virtual work and by the simplified Bernoulli
-    equation, 4 (v_reference^2 - v^2), the outward flow, the peak speed, and the voxels across the throat on
-    the way.
+    equation, 4 (v_reference^2 - v^2), the outward flow, the peak speed, and the voxels across the throat on the way,
+    as the diameter of a disk as large as the narrowest cross-section.
 
     Findings: no-transient-term, throat-unresolved, disconnected-lumen, opening-unreached, samples-lost,
     openings-resampled, not-converged.

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from voxfield.pde._posterior import Method, PressurePosterior
 
 FEWEST_ACROSS = 5
+REPORTED = (
+    "frame", "name", "pressure_pa", "sd_pa", "sd_samples_pa", "sd_discretisation_pa", "pressure_mmhg", "sd_mmhg",
+)  # fmt: skip
 CRUMBS = 0.01  # share of the voxels up to which loose ones are what drawing a wall leaves behind
 
 
@@ -73,9 +76,9 @@ def _judge_openings(posterior: PressurePosterior, names: dict[int, str], referen
         ctx.finding(
             "throat-unresolved",
             "warning",
-            f"{worst} voxels across the throat on the way to {', '.join(narrow)}; fewer than {FEWEST_ACROSS} "
+            f"{worst:.1f} voxels across the throat on the way to {', '.join(narrow)}; fewer than {FEWEST_ACROSS} "
             "do not resolve its pressure drop; reconstruct on a finer grid",
-            value=worst,
+            value=round(worst, 1),
         )
 
 
@@ -121,7 +124,7 @@ def _metrics(
         "samples": int(posterior.solved.sum()),
         "frames": posterior.planes.shape[1],
         "voxels": int(posterior.held.any(axis=0).sum()),
-        "openings": [{key: row[key] for key in ("frame", "name", "pressure_mmhg", "sd_mmhg")} for row in known],
+        "openings": [{key: row[key] for key in REPORTED} for row in known],
         "largest_difference_mmhg": max(heights) - min(heights),
         "mean_field_bias_mmhg": max(biases, key=abs, default=None),
         "peak_speed_m_per_s": None if field is None else float(field.peaks.max()),

@@ -1,8 +1,8 @@
 """What the pressures of many samples say together: voxel statistics and the drop at every opening.
 
 A voxel counts where at least half of the samples hold it, and its mean and standard deviation are over
-those that do. Since every sample has its own velocity and its own lumen, the standard deviation holds both
-sources, within plus between lumens.
+those that do. Since every sample has its own velocity and its own lumen, their standard deviation holds both
+sources, within plus between lumens. The error of the voxels, which all samples share, is added in squares.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MMHG = 133.322
 
 
 def voxel_statistics(posterior: PressurePosterior) -> tuple[Floats, Floats]:
-    """Mean and standard deviation (t, n) over the samples that hold a voxel, 0 where too few do."""
+    """Mean and standard deviation (t, n), 0 where too few samples hold a voxel."""
     held = posterior.held
     count = held.sum(axis=0)
     kept = (2 * count >= posterior.solved.sum()) & (count >= 2)
@@ -31,6 +31,7 @@ def voxel_statistics(posterior: PressurePosterior) -> tuple[Floats, Floats]:
     mean = np.einsum("stn,sn->tn", posterior.values, weights, dtype=float)
     spread = (posterior.values - mean) ** 2
     variance = np.einsum("stn,sn->tn", spread, weights, dtype=float) * count / np.maximum(count - 1, 1)
+    variance += posterior.grid_sd**2
     return np.where(kept, mean, 0.0), np.where(kept, np.sqrt(variance), 0.0)
 
 
@@ -48,7 +49,10 @@ def _row(
     posterior: PressurePosterior, names: Mapping[int, str], reference: int, frame: int, place: int
 ) -> dict[str, Any]:
     label = posterior.labels[place]
-    pressure, sd, count = _spread(posterior.planes[:, frame, place])
+    pressure, spread, count = _spread(posterior.planes[:, frame, place])
+    error = posterior.grid_plane_sd.get(label)
+    grid = None if error is None else float(error[frame])
+    sd = None if spread is None or grid is None else float(np.hypot(spread, grid))
     work, work_sd, _ = _spread(posterior.work_energy[:, frame, place])
     field = posterior.mean_field
     return {
@@ -56,6 +60,8 @@ def _row(
         "name": names[label],
         "pressure_pa": pressure,
         "sd_pa": sd,
+        "sd_samples_pa": spread,
+        "sd_discretisation_pa": grid,
         "pressure_mmhg": _mmhg(pressure),
         "sd_mmhg": _mmhg(sd),
         "reference": int(label == reference),

@@ -110,7 +110,7 @@ def pressure_section(material: Material, sheet: Sheet) -> Content:
     band = " The band is two standard deviations to either side." if material.pressure_sd is not None else ""
     content["along_words"] = (
         f"Relative pressure at the centerline, from its root to its ends.{band} Only differences mean something."
-        " Standard deviations carry the uncertainty of velocity and lumen, not the error of the grid."
+        " Standard deviations carry the uncertainty of velocity and lumen and the estimated error of the voxels."
     )
     if material.drops is not None and len(material.drops):
         content["drops"] = drop_table(material.drops, material.moment)

@@ -52,14 +52,14 @@ BRIDGES: tuple[Column, ...] = (
 def drop_table(drops: Table, moment: int) -> dict[str, Any]:
     """Pressure at the openings of one frame: Pa and mmHg with standard deviations, flow and peak speed where known."""
     rows = [row for row in drops.rows() if row.get("frame") in (None, moment)]
-    known: list[str] = [
-        name for name in ("flow_ml_per_s", "peak_speed_m_per_s", "voxels_across") if name in drops.columns
-    ]
     labels = {
+        "sd_samples_pa": "sd by samples, Pa",
+        "sd_discretisation_pa": "sd by voxels, Pa",
         "flow_ml_per_s": "outward flow, ml/s",
         "peak_speed_m_per_s": "peak speed, m/s",
         "voxels_across": "voxels across",
     }
+    known = [name for name in labels if name in drops.columns]
     columns = [
         {"label": "opening", "numeric": False},
         *({"label": f"pressure, {u}", "numeric": True} for u in ("Pa", "mmHg")),
