@@ -3,7 +3,8 @@
 A network learns from masks in which only some slices need to be annotated (`train`) and segments whole
 scans on their own grid (`predict`). The result is then mended into trees without cavities, every bridge
 listed (`repair`), reduced to lines in millimetres with radii, branches and openings (`centerline`), and
-compared with a reference (`evaluate`). `annotate` draws the sparse masks of phantoms and demonstrations.
+compared with a reference (`evaluate`). `annotate` draws the sparse masks of phantoms and demonstrations;
+`from_slices` fills in what lies between drawn slices from their shape alone; `embed` makes points of a cohort's shapes.
 """
 
 from typing import TYPE_CHECKING
@@ -13,10 +14,13 @@ from voxfield._lazy import lazy
 if TYPE_CHECKING:
     from voxfield.segmentation._annotate import annotate as annotate
     from voxfield.segmentation._centerline import centerline as centerline
+    from voxfield.segmentation._embed import embed as embed
     from voxfield.segmentation._evaluate import evaluate as evaluate
+    from voxfield.segmentation._from_slices import from_slices as from_slices
     from voxfield.segmentation._lung import lung as lung
     from voxfield.segmentation._predict import predict as predict
     from voxfield.segmentation._repair import repair as repair
+    from voxfield.segmentation._stenosis import stenosis as stenosis
     from voxfield.segmentation._train import train as train
 
 __getattr__, __dir__, __all__ = lazy(
@@ -24,10 +28,13 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "annotate": "_annotate",
         "centerline": "_centerline",
+        "embed": "_embed",
         "evaluate": "_evaluate",
+        "from_slices": "_from_slices",
         "lung": "_lung",
         "predict": "_predict",
         "repair": "_repair",
+        "stenosis": "_stenosis",
         "train": "_train",
     },
 )
