@@ -24,7 +24,7 @@ from voxfield.context import Context
 from voxfield.grading import conformal, features, predict, train
 from voxfield.grading.inputs import Scaler
 from voxfield.grading.metrics import scores
-from voxfield.grading.metrics.bootstrap import interval, patient_weights
+from voxfield.bootstrap import interval, patient_weights
 from voxfield.grading.scans import feature_rows
 from voxfield.phantoms import cohort as phantom_cohort
 from voxfield.phantoms import geometry

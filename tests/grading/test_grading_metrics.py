@@ -1,4 +1,4 @@
-"""Scores against hand-worked cases and scikit-learn; the bootstrap against what it must not split."""
+"""Scores against hand-worked cases and scikit-learn."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from sklearn import metrics as peer
 
 from voxfield.grading.metrics import scores
-from voxfield.grading.metrics.bootstrap import interval, patient_weights
 from voxfield.grading.metrics.card import report_card, set_card
 from voxfield.grading.metrics.scores import median_grade
 
@@ -64,26 +63,6 @@ def test_calibration_error_by_hand() -> None:
 
 def test_median_grade() -> None:
     np.testing.assert_array_equal(median_grade([[0.5, 0.2, 0.3], [0.4, 0.2, 0.4], [0, 0, 1]]), [0, 1, 2])
-
-
-def test_bootstrap_never_splits_a_patient() -> None:
-    patients = ["a", "a", "b", "c", "c", "c"]
-    weights = patient_weights(patients, 200, np.random.default_rng(0))
-    np.testing.assert_array_equal(weights[:, 0], weights[:, 1])
-    np.testing.assert_array_equal(weights[:, 3], weights[:, 5])
-    np.testing.assert_array_equal(weights[:, 0] + weights[:, 2] + weights[:, 3], 3)
-
-
-def test_bootstrap_interval_is_wider_for_dependent_rows() -> None:
-    """Both rows of a patient agree: the interval of 2n rows must be that of n patients."""
-    rng = np.random.default_rng(1)
-    right = rng.random(100) < 0.7
-    widths = []
-    for patients in (np.arange(200), np.repeat(np.arange(100), 2)):
-        w = patient_weights(patients.tolist(), 2000, np.random.default_rng(2))
-        low, high = interval(w @ np.repeat(right, 2) / w.sum(1))
-        widths.append(high - low)
-    assert widths[1] / widths[0] == pytest.approx(np.sqrt(2), rel=0.1)
 
 
 def test_report_card_survives_an_absent_grade_and_an_empty_test() -> None:

@@ -99,7 +99,7 @@ def test_a_mask_without_a_branch() -> None:
     speck[2, 2, 1:4] = True
     tree = tree_of(speck)
     found = tree_detection(tree, covered(tree, speck), CUBES, False)
-    assert (found["branches_reference"], found["branches_detected"], found["generations"]) == (0, None, [])
+    assert (found["branches_reference"], found["branches_detected"], found["generations"]) == (0, None, {})
     assert (found["tree_length_detected"], found["tree_length_reference_mm"]) == (1.0, 2.0)
 
 
@@ -125,12 +125,12 @@ def test_generations_sum_up_to_the_tree() -> None:
     prediction[:, :, 54:] = False
     found = tree_detection(tree, covered(tree, prediction), np.full(3, 0.8), False)
     rows = found["generations"]
-    assert [(row["generation"], row["branches"]) for row in rows] == [(0, 1), (1, 2)]
-    assert sum(row["length_mm"] for row in rows) == pytest.approx(found["tree_length_reference_mm"])
-    length = sum(row["length_mm"] * row["length_detected"] for row in rows)
+    assert {generation: row["branches"] for generation, row in rows.items()} == {"0": 1, "1": 2}
+    assert sum(row["length_mm"] for row in rows.values()) == pytest.approx(found["tree_length_reference_mm"])
+    length = sum(row["length_mm"] * row["length_detected"] for row in rows.values())
     assert length / found["tree_length_reference_mm"] == pytest.approx(found["tree_length_detected"])
-    assert rows[0]["length_detected"] == pytest.approx(1)
-    assert rows[1]["branches_detected"] == 0
+    assert rows["0"]["length_detected"] == pytest.approx(1)
+    assert rows["1"]["branches_detected"] == 0
 
 
 def test_branch_is_detected_from_80_percent_on() -> None:

@@ -3,7 +3,7 @@
 A network learns from masks in which only some slices need to be annotated (`train`) and segments whole
 scans on their own grid (`predict`). The result is then mended into trees without cavities, every bridge
 listed (`repair`), reduced to lines in millimetres with radii, branches and openings (`centerline`), and
-compared with a reference (`evaluate`). `annotate` draws the sparse masks of phantoms and demonstrations;
+compared with a reference (`evaluate`), scan by scan and as a cohort (`summarise`). `annotate` draws the sparse masks of phantoms and demonstrations;
 `from_slices` fills in what lies between drawn slices from their shape alone; `embed` makes points of a cohort's shapes.
 """
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from voxfield.segmentation._lung import lung as lung
     from voxfield.segmentation._predict import predict as predict
     from voxfield.segmentation._repair import repair as repair
+    from voxfield.segmentation._summarise import summarise as summarise
     from voxfield.segmentation._stenosis import stenosis as stenosis
     from voxfield.segmentation._train import train as train
 
@@ -35,6 +36,7 @@ __getattr__, __dir__, __all__ = lazy(
         "predict": "_predict",
         "repair": "_repair",
         "stenosis": "_stenosis",
+        "summarise": "_summarise",
         "train": "_train",
     },
 )

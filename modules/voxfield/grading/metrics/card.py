@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from voxfield.grading.metrics import scores
-from voxfield.grading.metrics.bootstrap import interval, patient_weights
+from voxfield.bootstrap import interval, patient_weights
 
 
 def report_card(

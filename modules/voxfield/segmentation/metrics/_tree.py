@@ -19,7 +19,6 @@ have has no row.
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from voxfield.segmentation.metrics._branches import Branches
 from voxfield.segmentation.metrics._foreground import Ints, Mask
@@ -88,19 +87,16 @@ def detected_branches(tree: Branches, covered: Mask, lengths: Floats) -> Mask:
     return np.asarray(found >= COVERED_SHARE * whole * (1 - 1e-9))
 
 
-def _by_generation(
-    tree: Branches, detected: Mask, covered: Mask, lengths: NDArray[np.floating]
-) -> list[dict[str, Any]]:
-    rows = []
+def _by_generation(tree: Branches, detected: Mask, covered: Mask, lengths: Floats) -> dict[str, Any]:
+    rows = {}
     for generation in np.unique(tree.generation).tolist():
         branches = tree.generation == generation
         inside = branches[tree.branch]
         whole = float(lengths[inside].sum())
-        rows.append({
-            "generation": generation,
+        rows[str(generation)] = {
             "length_mm": whole,
             "length_detected": ratio(float(lengths[inside] @ covered[inside]), whole, False),
             "branches": int(branches.sum()),
             "branches_detected": ratio(int(detected[branches].sum()), int(branches.sum()), False),
-        })  # fmt: skip
+        }
     return rows
