@@ -18,6 +18,11 @@ So the flow itself says where the wall is, by the speed of the mean velocity of 
 The factors are relative, so where every voxel touches the wall they all count alike. The constants were chosen on six
 phantom vessels and confirmed on others (drop error there .15 with k = 1, .05 with these; .45 and .06 in masks one voxel
 too wide).
+
+The price is paid where a boundary layer is thinner than a voxel, whose drag and inertia cancel in the voxels that the
+fits do without. Between converging walls at Reynolds numbers up to 150 and 8 voxels across, the root mean square error
+of the drop is 7 %, always short; 2 % if the fits take all voxels alike, which costs 13 % instead of 3 % on vessels
+whose walls cut voxels. `_discretisation` has both in its calibration.
 """
 
 from __future__ import annotations
