@@ -1,0 +1,1 @@
+"""Learning from scans that nobody annotated."""
