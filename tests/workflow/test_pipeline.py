@@ -17,6 +17,7 @@ from voxfield.pipeline import merged_config
 from voxfield.records import hash_file
 
 MINI = Path(__file__).parent / "mini"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def make_cohort(folder: Path, subjects: list[str]) -> Path:
@@ -99,6 +100,14 @@ def test_killed_run_resumes_and_ends_with_the_same_bytes(tmp_path: Path) -> None
     for file in [*whole.rglob("*.nii.gz"), whole / "cohort.tsv"]:
         assert hash_file(file) == hash_file(killed / file.relative_to(whole))
     assert not list(killed.rglob(".vf*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("entry", ["Snakefile", "workflow/Snakefile"])
+def test_plain_snakemake_plans_the_flagship(entry: str, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "snakemake", "-n", "--snakefile", entry, "--config", f"run_folder={tmp_path}"]
+    planned = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert re.search(r"phantom\s+16\n", planned.stdout + planned.stderr)
 
 
 def test_configuration_is_judged_before_anything_runs(tmp_path: Path) -> None:
