@@ -117,6 +117,7 @@ def test_a_throat_without_a_normal_segment_is_not_passed_over() -> None:
     (row,) = judged(tree)
     assert (row["grade"], row["degree_percent"]) == ("not gradable", None)
     assert row["from_root_mm"] == pytest.approx(35, abs=0.3)
+    assert row["at_least_percent"] == pytest.approx(80, abs=1)
     # A vessel that merely tapers to its end is gradable.
     tree = Tree()
     tree.add(2 - 0.02 * ALONG, (0, 0, 1))
@@ -265,6 +266,15 @@ def test_coverage_of_walls_drawn_from_the_probability() -> None:
     assert np.median(widths) > 2
 
 
+def test_a_probability_that_is_never_certain() -> None:
+    """.9 all through the lumen doubts the vessel, which is there or not as a whole, and not its calibre."""
+    _, line, probability = uncertain_tube(3)
+    doubted = Image(0.9 * probability.data, probability.affine)
+    sure, doubtful = (stenosis(line, p).stenoses.rows()[0] for p in (probability, doubted))
+    assert doubtful["degree_percent"] == pytest.approx(sure["degree_percent"], abs=4)
+    assert doubtful["sd_percent"] == pytest.approx(sure["sd_percent"], rel=0.3)
+
+
 def test_what_is_not_there_is_said() -> None:
     line = bulb().line()
     with pytest.raises(SettingsError, match="voxel_mm is not set"):
@@ -275,6 +285,8 @@ def test_what_is_not_there_is_said() -> None:
     affine[:3, 3] = 500
     with pytest.raises(InputError, match=r"160 of 160 nodes .* outside the probability"):
         stenosis(line, Image(np.full((5, 5, 5), 0.5, np.float32), affine))
+    with pytest.raises(InputError, match="next to nothing at"):
+        stenosis(line, Image(np.zeros((9, 9, 60), np.float32), np.eye(4)))
     with pytest.raises(InputError, match="a probability is 0 to 1"):
         stenosis(line, Image(np.full((5, 5, 5), 2.0, np.float32), np.eye(4)))
 

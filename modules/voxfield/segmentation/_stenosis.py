@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from voxfield.segmentation.tree._walls import Likelihood
 
 COLUMNS = (
-    "vessel", "grade", "degree_percent", "sd_percent", "x_mm", "y_mm", "z_mm", "from_root_mm", "d_min_mm",
-    "d_min_sd_mm", "d_reference_mm", "d_reference_sd_mm", "reference", "reference_x_mm", "reference_y_mm",
-    "reference_z_mm", "d_proximal_mm", "d_sibling_mm", "bridge_mm", "reason",
+    "vessel", "method", "grade", "degree_percent", "sd_percent", "at_least_percent", "x_mm", "y_mm", "z_mm",
+    "from_root_mm", "d_min_mm", "d_min_sd_mm", "d_reference_mm", "d_reference_sd_mm", "reference", "reference_x_mm",
+    "reference_y_mm", "reference_z_mm", "d_proximal_mm", "d_sibling_mm", "bridge_mm", "reason",
 )  # fmt: skip
+BEYOND = 3  # voxels that an end may lie outside the field of view
 
 
 class Stenoses(NamedTuple):
@@ -52,8 +53,9 @@ def stenosis(
     its way from the root, mm; both diameters with standard deviations; where the reference lies (distal, proximal or
     feeding) and its middle, mm; the normal diameter before the throat, and that of the widest sibling at the division
     from which the vessel comes; the length of a bridge; why a vessel is not gradable. The degree is n/a for the
-    classes without a percentage. `metrics` has the number of vessels of each grade, the meaning of the grades and the
-    row with the largest degree.
+    classes without a percentage; where a vessel widens again behind its throat but has no reference there,
+    `at_least_percent` compares with its widest place beyond. `metrics` has the number of vessels of each grade, the
+    meaning of the grades and the row with the largest degree.
 
     A reference is a stretch of `parallel_diameters` diameters with parallel walls, the widest of several: every radius
     within a tenth of their median, so that |dr/ds| is at most 0.05 on average over two diameters. nascet: distal to
@@ -91,7 +93,7 @@ def stenosis(
     found = stenoses_of(
         centerline, likelihood, Rules(method, parallel_diameters, min_reference_voxels, voxel_mm, contralateral_mm)
     )
-    rows = [_row(entry, centerline) for entry in found]
+    rows = [_row(entry, centerline, method) for entry in found]
     metrics = _metrics(rows, method, voxel_mm)
     _report(metrics, ctx)
     return Stenoses(Table.from_rows(rows, COLUMNS), Metrics(metrics))
@@ -111,7 +113,7 @@ def _likelihood(probability: Image, centerline: Centerline) -> "Likelihood":
     if not grid.is_orthogonal():
         raise InputError("the grid is sheared; sections need right angles", file=probability.file)
     index = grid.index(centerline.points)
-    outside = ((index < -1) | (index > np.array(grid.shape))).any(axis=1)
+    outside = ((index < -BEYOND) | (index > np.array(grid.shape) + BEYOND)).any(axis=1)
     if outside.any():
         text = (
             f"{int(outside.sum())} of {len(centerline)} nodes of the centerline lie outside the probability; expected"
@@ -120,12 +122,22 @@ def _likelihood(probability: Image, centerline: Centerline) -> "Likelihood":
     return Likelihood(values.astype(np.float32), grid)
 
 
-def _row(entry: "Stenosis", line: Centerline) -> dict[str, Any]:
+def _row(entry: "Stenosis", line: Centerline, method: str) -> dict[str, Any]:
     """A row of the table; percentages only where the grade has one."""
-    row: dict[str, Any] = {"vessel": entry.vessel, "grade": entry.grade, "from_root_mm": entry.from_root}
+    row: dict[str, Any] = {
+        "vessel": entry.vessel,
+        "method": method,
+        "grade": entry.grade,
+        "from_root_mm": entry.from_root,
+    }
     row |= {f"{axis}_mm": value for axis, value in zip("xyz", entry.place.tolist(), strict=True)}
     row |= {"d_proximal_mm": entry.before, "d_sibling_mm": entry.sibling, "bridge_mm": entry.length}
     row["reason"] = entry.reason or None
+    if entry.at_least is not None:
+        row |= {
+            "d_min_mm": 2 * float(line.radii[entry.at_least.throat]),
+            "at_least_percent": 100 * entry.at_least.degree,
+        }
     found, numbers = entry.found, entry.measured
     if found is None or numbers is None:
         return row

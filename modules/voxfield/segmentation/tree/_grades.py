@@ -15,7 +15,7 @@ from typing import NamedTuple
 NONE, MILD, MODERATE, SEVERE = "none", "mild", "moderate", "severe"
 NEAR_OCCLUSION, OCCLUSION, NOT_GRADABLE = "near-occlusion", "occlusion", "not gradable"
 DEFINITIONS = {
-    NONE: "less than two standard deviations",
+    NONE: "below two standard deviations: not told apart from a healthy vessel",
     MILD: "below 50 %",
     MODERATE: "50 to 69 %",
     SEVERE: "70 % and more",

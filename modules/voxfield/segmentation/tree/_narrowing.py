@@ -57,30 +57,36 @@ def segments_of(line: Centerline, vessel: Vessel, length: float, sd_mm: float) -
     return found
 
 
+class Unreferenced(NamedTuple):
+    """A throat (node) without a normal segment; the widest radius beyond it, mm, makes the degree a lower bound."""
+
+    throat: int
+    beyond: float
+    degree: float
+
+
 def narrowest(
     line: Centerline, vessel: Vessel, own: list[Segment], feeding: list[Segment], method: Method
-) -> tuple[Narrowing | None, int | None]:
-    """The throat of a vessel, and a narrower place that can not be graded.
+) -> Narrowing | Unreferenced | None:
+    """The throat of a vessel; None where there is nothing to compare any node with.
 
-    The throat is None where no normal segment can be found for any node. The other is a node without a normal segment
-    although the vessel widens again beyond it, which makes it narrower by more than `EVEN` than the throat, at least;
-    None where there is none.
+    A node without a normal segment is the throat where it is narrower than any other, by more than `EVEN` at least: a
+    vessel that widens again but divides before its walls run parallel is not passed over.
     """
     nodes, ways = vessel.nodes[vessel.clear], vessel.from_root[vessel.clear]
     best: Narrowing | None = None
-    unjudged: list[tuple[float, int]] = []
+    bound: Unreferenced | None = None
     for node, way in zip(nodes.tolist(), ways.tolist(), strict=True):
         radius = float(line.radii[node])
         chosen = _reference(own, feeding, way, radius, method)
         if chosen is None:
-            beyond = line.radii[nodes[ways >= way + radius]]
-            unjudged.append((1 - radius / float(beyond.max(initial=radius)), node))
-            continue
-        degree = 1 - radius / chosen[0].radius
-        if best is None or degree > best.degree:
-            best = Narrowing(node, *chosen, degree)
-    degree, node = max(unjudged, default=(0.0, -1))
-    return best, node if degree > EVEN + (best.degree if best else 0.0) else None
+            beyond = float(line.radii[nodes[ways >= way + radius]].max(initial=radius))
+            if bound is None or 1 - radius / beyond > bound.degree:
+                bound = Unreferenced(node, beyond, 1 - radius / beyond)
+        elif best is None or 1 - radius / chosen[0].radius > best.degree:
+            best = Narrowing(node, *chosen, 1 - radius / chosen[0].radius)
+    least = EVEN + (best.degree if best else 0.0)
+    return bound if bound is not None and bound.degree > least else best
 
 
 def _reference(

@@ -14,7 +14,16 @@ from voxfield.segmentation.tree._grades import (
     grade_of,
     is_near_occlusion,
 )
-from voxfield.segmentation.tree._narrowing import Method, Narrowing, Segment, narrowest, segments_of, smoothed, widest
+from voxfield.segmentation.tree._narrowing import (
+    Method,
+    Narrowing,
+    Segment,
+    Unreferenced,
+    narrowest,
+    segments_of,
+    smoothed,
+    widest,
+)
 from voxfield.segmentation.tree._skeleton import Floats
 from voxfield.segmentation.tree._vessels import Vessel, vessels_of
 from voxfield.segmentation.tree._walls import THROAT_SD_VOXELS, Likelihood, Measured, measured
@@ -40,6 +49,7 @@ class Stenosis:
     grade      see `_grades`
     found      the narrowing; None for a bridge, or where nothing can be compared
     measured   its numbers
+    at_least   a throat without a normal segment, which is resolved
     before     normal diameter proximal to the throat, sibling its sibling's; mm or None
     length     of a bridge, mm
     reason     why it is not gradable
@@ -51,6 +61,7 @@ class Stenosis:
     grade: str
     found: Narrowing | None = None
     measured: Measured | None = None
+    at_least: Unreferenced | None = None
     before: float | None = None
     sibling: float | None = None
     length: float | None = None
@@ -86,12 +97,9 @@ def _judged(
     rules: Rules,
 ) -> Stenosis:
     vessel, feeding = vessels[number], _feeding(vessels, segments, number)
-    found, narrower = narrowest(line, vessel, segments[number], feeding, rules.method)
-    if found is None or narrower is not None:
-        node = int(vessel.nodes[len(vessel.nodes) // 2]) if narrower is None else narrower
-        way = float(vessel.from_root[vessel.nodes == node][0])
-        reason = "nowhere do its walls run parallel" if narrower is None else "no parallel walls beyond this throat"
-        return Stenosis(number, line.points[node], way, NOT_GRADABLE, reason=reason)
+    found = narrowest(line, vessel, segments[number], feeding, rules.method)
+    if not isinstance(found, Narrowing):
+        return _not_gradable(line, number, vessel, found, rules)
     numbers = measured(line, found, rules.voxel_mm, likelihood)
     way = float(vessel.from_root[vessel.nodes == found.throat][0])
     before = widest([s for s in segments[number] if s.end < way] or feeding[:1])
@@ -105,9 +113,23 @@ def _judged(
         reason = f"{2 * numbers.segment / rules.voxel_mm:.1f} voxels across where its walls are parallel"
     elif rules.method == "nascet" and is_near_occlusion(diameters):
         grade = NEAR_OCCLUSION
+    place = line.points[found.throat]
     return Stenosis(
-        number, line.points[found.throat], way, grade, found, numbers, diameters.before, sibling, reason=reason
-    )
+        number, place, way, grade, found, numbers, before=diameters.before, sibling=sibling, reason=reason
+    )  # fmt: skip
+
+
+def _not_gradable(line: Centerline, number: int, vessel: Vessel, found: Unreferenced | None, rules: Rules) -> Stenosis:
+    node = int(vessel.nodes[len(vessel.nodes) // 2]) if found is None else found.throat
+    way = float(vessel.from_root[vessel.nodes == node][0])
+    reason, resolved = "nowhere do its walls run parallel", False
+    if found is not None:
+        resolved = 2 * found.beyond >= rules.min_reference_voxels * rules.voxel_mm
+        across = f"{2 * found.beyond / rules.voxel_mm:.1f} voxels across"
+        reason = "no parallel walls beyond this throat" + ("" if resolved else f", and {across}")
+    return Stenosis(
+        number, line.points[node], way, NOT_GRADABLE, at_least=found if resolved else None, reason=reason
+    )  # fmt: skip
 
 
 def _feeding(vessels: list[Vessel], segments: list[list[Segment]], number: int) -> list[Segment]:
