@@ -64,14 +64,15 @@ def shared_data() -> Path:
     return Path(os.environ.get("VOXFIELD_SHARED", ROOT.parent / "shared")) / "data"
 
 
-def finish(chosen: argparse.Namespace, claims: Sequence[Claim], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print the rows as a table and the claims with their aims; write JSON where asked."""
-    print(table(rows))
+def finish(chosen: argparse.Namespace, claims: Sequence[Claim], *tables: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows as tables and the claims with their aims; write JSON where asked."""
+    print(*(table(rows) for rows in tables), sep="\n\n")
     for claim in claims:
         verdict = "holds" if claim.holds else "FALLS SHORT"
         print(f"{claim.name}: {claim.value:.4g} (aim {claim.sense} {claim.aim:g}) {verdict}")
     if chosen.json:
-        content = {"claims": [asdict(c) for c in claims], "rows": list(rows), "environment": environment(chosen)}
+        rows = [row for rows in tables for row in rows]
+        content = {"claims": [asdict(c) for c in claims], "rows": rows, "environment": environment(chosen)}
         chosen.json.write_text(json.dumps(content, indent=1) + "\n")
 
 

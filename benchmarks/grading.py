@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from _common import Claim, finish, options
 from voxfield.artifacts import Cohort, Image, Table
+from voxfield.bootstrap import interval, patient_weights
 from voxfield.context import Context
 from voxfield.grading import conformal, features, predict, train
 from voxfield.grading.inputs import Scaler
 from voxfield.grading.metrics import scores
-from voxfield.bootstrap import interval, patient_weights
 from voxfield.grading.scans import feature_rows
 from voxfield.phantoms import cohort as phantom_cohort
 from voxfield.phantoms import geometry
@@ -173,25 +173,33 @@ def run_seed(seed: int, count: int, *, images: bool) -> list[dict[str, Any]]:
     return rows
 
 
-def claims(rows: Sequence[dict[str, Any]], patients: int) -> list[Claim]:
-    """What we hold ourselves to, over the seeds."""
+def average(rows: Sequence[dict[str, Any]], method: str, name: str) -> float:
+    """Mean of a figure over the seeds."""
+    return float(mean(row[name] for row in rows if row["method"] == method))
 
-    def average(method: str, name: str) -> float:
-        return float(mean(row[name] for row in rows if row["method"] == method))
 
-    coverage = average("ours", "coverage")
+def own_claims(rows: Sequence[dict[str, Any]], patients: int) -> list[Claim]:
+    """What we hold the grader to that needs no other method; `patients` calibrate."""
+    coverage = average(rows, "ours", "coverage")
     return [
-        Claim("balanced accuracy, 50 labels", average("ours", "balanced accuracy"), 0.35, ">="),
-        Claim("quadratic kappa, 50 labels", average("ours", "kappa"), 0.6, ">="),
-        Claim("kappa over logistic regression", average("logistic regression", "kappa of ours minus this"), 0.0, ">="),
-        # Where the geometry decides little more than a line can say, unlabelled rows must at least do no harm.
-        Claim("kappa over labelled rows only", average("labelled only", "kappa of ours minus this"), -0.01, ">="),
+        Claim("balanced accuracy, 50 labels", average(rows, "ours", "balanced accuracy"), 0.35, ">="),
+        Claim("quadratic kappa, 50 labels", average(rows, "ours", "kappa"), 0.6, ">="),
         Claim("mean coverage at 90 %", coverage, 0.88, ">="),
         Claim("mean coverage at 90 %, not wasteful", coverage, 0.9 + 1 / (patients + 1) + 0.01, "<="),
+        Claim("calibration error", average(rows, "ours", "ECE"), 0.12, "<="),
+    ]
+
+
+def other_claims(rows: Sequence[dict[str, Any]]) -> list[Claim]:
+    """What we hold it to beside what one would do anyway."""
+    gain, size = "kappa of ours minus this", "set size"
+    return [
+        Claim("kappa over logistic regression", average(rows, "logistic regression", gain), 0.0, ">="),
+        # Where the geometry decides little more than a line can say, unlabelled rows must at least do no harm.
+        Claim("kappa over labelled rows only", average(rows, "labelled only", gain), -0.01, ">="),
         Claim(
-            "set size over that of the prior", average("ours", "set size") / average("majority", "set size"), 0.85, "<="
+            "set size over that of the prior", average(rows, "ours", size) / average(rows, "majority", size), 0.85, "<="
         ),
-        Claim("calibration error", average("ours", "ECE"), 0.12, "<="),
     ]
 
 
@@ -200,7 +208,7 @@ def main() -> None:
     chosen = options(__doc__ or "")
     seeds, count = (min(chosen.seeds, 2), 240) if chosen.quick else (chosen.seeds, 600)
     rows = [row for seed in range(seeds) for row in run_seed(seed, count, images=not chosen.quick)]
-    finish(chosen, claims(rows, count // 10), rows)
+    finish(chosen, own_claims(rows, count // 10) + other_claims(rows), rows)
 
 
 if __name__ == "__main__":
