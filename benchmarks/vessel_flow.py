@@ -88,6 +88,12 @@ def judge(subject: Any, model: Any, seed: int) -> dict[str, Any]:
     }
 
 
+def share_inside(rows: Sequence[dict[str, Any]]) -> float:
+    """Share of all drops whose interval holds the truth."""
+    inside, judged = np.array([row["drops inside 95 %"].split("/") for row in rows], dtype=int).sum(axis=0)
+    return float(inside / judged)
+
+
 def radius_error(found: Any, true: Any) -> float:
     """Mean absolute difference of the radius at every found node to that at the nearest true node, mm."""
     from scipy.spatial import cKDTree
@@ -138,6 +144,7 @@ def main() -> None:
         Claim("velocity L2 over linear", average("velocity L2") / average("linear L2"), 1, "<="),
         Claim("largest cell divergence", max(row["divergence"] for row in rows), 1e-9, "<="),
         Claim("pressure-drop error, relative", average("drop error"), 0.2, "<="),
+        Claim("drops inside their 95 % interval, share", share_inside(rows), 0.92, ">="),
         *grading.own_claims(grades, count // 10),
     ]
     finish(chosen, claims, rows, grades)
