@@ -43,7 +43,7 @@ class Batches:
     ) -> None:
         self._place = Path("batches", rule)
         self._folder = run / self._place
-        self._members = self._known([subject for subject in rows if subject not in lost], run / product)
+        self._members = self._known({subject for subject in rows if subject not in lost}, run / product)
         placed = {subject for members in self._members.values() for subject in members}
         new = [subject for subject in rows if subject not in placed and subject not in lost]
         number = max((int(batch) for batch in self._members), default=0)
@@ -51,6 +51,7 @@ class Batches:
             number += 1
             self._members[f"{number:03}"] = new[start : start + size]
         self._write(rows)
+        self._batch = {subject: batch for batch, members in self._members.items() for subject in members}
 
     def members(self, batch: str) -> list[str]:
         """Subjects of a batch."""
@@ -58,20 +59,21 @@ class Batches:
 
     def manifest(self, subject: str) -> str:
         """Where it will be written down that the batch of a subject is done."""
-        for batch, members in self._members.items():
-            if subject in members:
-                return (self._place / f"{batch}.done.tsv").as_posix()
-        raise InputError(f"subject {subject!r} is in no batch: it failed, or is not of the cohort")
+        if subject not in self._batch:
+            raise InputError(f"subject {subject!r} is in no batch: it failed, or is not of the cohort")
+        return (self._place / f"{self._batch[subject]}.done.tsv").as_posix()
 
     def _known(self, live: Collection[str], product: Path) -> dict[str, list[str]]:
         """The batches that an earlier plan made, without those who failed or left the cohort since."""
         found: dict[str, list[str]] = {}
         for table in sorted(set(self._folder.glob("*.tsv")) - set(self._folder.glob("*.done.tsv"))):
-            with table.open(newline="", encoding="utf-8") as stream:
-                members = [row["subject"] for row in csv.DictReader(stream, delimiter="\t") if row["subject"] in live]
-            found[table.stem] = members
-            if not all(Path(str(product).format(subject=subject)).exists() for subject in members):
-                self._folder.joinpath(f"{table.stem}.done.tsv").unlink(missing_ok=True)
+            written = _subjects(table)
+            found[table.stem] = members = [subject for subject in written if subject in live]
+            manifest = self._folder / f"{table.stem}.done.tsv"
+            # A shorter manifest is being written just now, by a job of a run that this plan belongs to.
+            over = manifest.is_file() and len(_subjects(manifest)) >= len(written)
+            if over and not all(Path(str(product).format(subject=subject)).exists() for subject in members):
+                manifest.unlink()
         return found
 
     def _write(self, rows: Rows) -> None:
@@ -85,7 +87,14 @@ class Batches:
             text = _text([{"subject": subject, **rows[subject]} for subject in members])
             if not table.is_file() or table.read_text(encoding="utf-8") != text:
                 self._folder.mkdir(parents=True, exist_ok=True)
-                table.write_text(text, encoding="utf-8")
+                partial = table.with_suffix(".tmp")
+                partial.write_text(text, encoding="utf-8")
+                partial.replace(table)
+
+
+def _subjects(table: Path) -> list[str]:
+    with table.open(newline="", encoding="utf-8") as stream:
+        return [row["subject"] for row in csv.DictReader(stream, delimiter="\t")]
 
 
 def _text(rows: list[dict[str, str]]) -> str:

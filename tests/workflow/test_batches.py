@@ -34,7 +34,7 @@ def finish(run: Path, batch: str, subjects: str) -> Path:
     for subject in subjects:
         (run / f"{subject}.made").touch()
     manifest = run / "batches" / "annotate" / f"{batch}.done.tsv"
-    manifest.touch()
+    Table({"subject": list(subjects), "outcome": ["done"] * len(subjects)}).save(manifest)
     return manifest
 
 
@@ -60,7 +60,12 @@ def test_who_fails_leaves_and_comes_back_into_a_new_batch(tmp_path: Path) -> Non
 
 def test_a_manifest_without_its_products_is_worth_nothing(tmp_path: Path) -> None:
     plan(tmp_path, "abcd")
-    manifest = finish(tmp_path, "001", "abc")
+    manifest = finish(tmp_path, "001", "ab")
+    plan(tmp_path, "abcd")
+    assert manifest.exists(), "its job is still at work on c"
+    finish(tmp_path, "001", "abc")
+    plan(tmp_path, "abcd")
+    assert manifest.exists()
     (tmp_path / "b.made").unlink()
     plan(tmp_path, "abcd")
     assert not manifest.exists()
