@@ -21,6 +21,7 @@ class Volume:
     target    (x, y, z)  uint8 class index; 255 where nobody annotated
     centres   per class present, background first if there is any: (n, 3) voxel indices
     tube      (x, y, z)  uint8 class index on the widened skeleton; None where no loss asks for it
+    reader    number of whoever annotated
     """
 
     channels: tuple[Tensor, ...]
@@ -28,6 +29,7 @@ class Volume:
     centres: tuple[Tensor, ...]
     has_background: bool
     tube: Tensor | None = None
+    reader: int = 0
 
     @property
     def nbytes(self) -> int:
@@ -42,20 +44,22 @@ class Patch(NamedTuple):
     image   (channels, x, y, z) float32
     target  (x, y, z) uint8 class index; 255 where nobody annotated
     tube    (x, y, z) uint8, where the scan has one
+    reader  () int64, number of whoever annotated
     """
 
     image: Tensor
     target: Tensor
     tube: Tensor | None
+    reader: Tensor
 
 
-def volume(channels: Sequence[Tensor], target: Tensor, tube: Tensor | None = None) -> Volume:
+def volume(channels: Sequence[Tensor], target: Tensor, tube: Tensor | None = None, reader: int = 0) -> Volume:
     """Gather the positions that patches may be centred on."""
     centres = []
     classes = [int(c) for c in target.unique() if c != UNANNOTATED]
     for value in classes:
         centres.append(_some_of(target, value))
-    return Volume(tuple(channels), target, tuple(centres), bool(classes) and classes[0] == 0, tube)
+    return Volume(tuple(channels), target, tuple(centres), bool(classes) and classes[0] == 0, tube, reader)
 
 
 def _some_of(target: Tensor, value: int) -> Tensor:
@@ -105,7 +109,7 @@ def draw(source: Volume, recipe: Recipe, generator: torch.Generator) -> Patch:
     tube = None if source.tube is None else _augment.read_labels(source.tube, where, outside=0)
     if recipe.intensity:
         channels[0] = _augment.vary_intensity(channels[0], generator)
-    return Patch(torch.stack(channels), target, tube)
+    return Patch(torch.stack(channels), target, tube, torch.tensor(source.reader))
 
 
 def _start(source: Volume, recipe: Recipe, generator: torch.Generator) -> list[int]:

@@ -23,6 +23,7 @@ class Scan:
     """One row of a cohort with its image and its mask.
 
     lung         of a chest CT, where the network is told about it
+    reader       number of whoever annotated, in the order of `readers`
     sparse       whether the row says that only a part of the mask was annotated
     unannotated  value of voxels that nobody looked at; None where all were looked at
     """
@@ -34,6 +35,7 @@ class Scan:
     sparse: bool
     unannotated: int | None
     lung: LabelMap | None = None
+    reader: int = 0
 
 
 def split(
@@ -54,6 +56,7 @@ def split(
             f"the cohort has {len(cohort)} rows, but {len(lungs)} lungs are given; expected one for every row, or none",
             file=cohort.file,
         )
+    names = readers(cohort)
     parts: dict[str, list[Scan]] = {TRAINING: [], VALIDATION: []}
     own_lungs: Sequence[LabelMap | None] = lungs or [None] * len(cohort)
     for row, patient, image, mask, lung in zip(cohort.rows(), cohort.patients, images, masks, own_lungs, strict=True):
@@ -63,7 +66,8 @@ def split(
             if lung is not None:
                 check_pair(image, lung)
             sparse, value = row.get("annotation") == "sparse", _unannotated(row, mask)
-            parts[part].append(Scan(str(row["subject"]), patient, image, mask, sparse, value, lung))
+            reader = names.index(row["reader"]) if names else 0
+            parts[part].append(Scan(str(row["subject"]), patient, image, mask, sparse, value, lung, reader))
     if not parts[TRAINING]:
         raise InputError("no row has the split 'train'; expected at least one to train on", file=cohort.file)
     shared = {s.patient for s in parts[TRAINING]} & {s.patient for s in parts[VALIDATION]}
@@ -73,6 +77,16 @@ def split(
             file=cohort.file,
         )
     return parts
+
+
+def readers(cohort: Cohort) -> list[str]:
+    """Who annotated: the values of the column `reader` of training rows, sorted; empty without the column."""
+    named = cohort.columns.get("reader")
+    if named is None:
+        return []
+    if None in named:
+        raise InputError(f"row {named.index(None) + 1} has no reader; expected one in every row", file=cohort.file)
+    return sorted(set(named))
 
 
 def _unannotated(row: Mapping[str, Any], mask: LabelMap) -> int | None:
@@ -139,7 +153,7 @@ def prepare(scan: Scan, plan: Plan, *, with_tube: bool = False) -> _patches.Volu
         from voxfield.segmentation.losses._tube import tube  # scikit-image: only where a loss asks for it
 
         skeleton = torch.from_numpy(tube(target.numpy(), UNANNOTATED))
-    return _patches.volume(channels, target, skeleton)
+    return _patches.volume(channels, target, skeleton, scan.reader)
 
 
 def class_indices(scan: Scan, plan: Plan) -> NDArray[np.uint8]:

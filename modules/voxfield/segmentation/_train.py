@@ -55,6 +55,8 @@ def train(
     elastic_spacing_voxels: Annotated[float, Ge(2), Le(256)] = 16.0,
     flip: bool = True,
     vary_intensity: bool = True,
+    confident: Annotated[float, Ge(0), Le(10)] = 0.1,
+    correct_labels: bool = False,
     validations: Annotated[int, Ge(1), Le(100)] = 4,
     checkpoint_every: Annotated[int, Ge(1)] = 100,
     cache_mb: Annotated[int, Ge(0)] = 4000,
@@ -64,7 +66,8 @@ def train(
     """Train a network to segment scans like those of a cohort.
 
     cohort   one row a scan. Columns that matter: `split` (rows "train" are trained on, rows "val" measured
-             on, others left alone; without the column all are trained on), `patient`, `annotation`
+             on, others left alone; without the column all are trained on), `patient`, `reader` (who annotated: a
+             scan may have a row for each of several readers, whose errors are then learnt with it), `annotation`
              ("dense" or "sparse") and `unannotated` (the value of voxels that nobody looked at, 255 by
              convention)
     images   (x, y, z) of row i, any intensity unit
@@ -75,7 +78,7 @@ def train(
     model    weights and all that `segmentation.predict` needs: spacing, orientation, normalisation, labels,
              ranges seen
     metrics  losses in bins of steps, of each regularizer too; Dice of the validation scans on annotated voxels
-             of the model's grid, mean over patients; what was trained on
+             of the model's grid, mean over patients; what was trained on; the chances of each of several readers
 
     Settings
     steps: updates of the weights
@@ -99,6 +102,9 @@ def train(
     elastic_spacing_voxels: distance of control points, voxels
     flip: mirror patches along each axis; off where left and right mean different labels
     vary_intensity: random bias field, gamma, contrast and noise
+    confident: with several readers, weight of the entropy that keeps the network sure
+    correct_labels: correct labels that begin to be learnt by heart (ADELE), looked at as often as `validations`, which
+        should be 10 or more then
     validations: how often validation scans are measured, evenly spread, the last time at the end
     checkpoint_every: steps between checkpoints
     cache_mb: memory for prepared scans, MB; others are prepared anew when they are drawn
@@ -117,6 +123,7 @@ def train(
     from voxfield.segmentation._validation import validate
     from voxfield.segmentation.losses import objective
     from voxfield.segmentation.networks import build, multiple
+    from voxfield.segmentation.noise._setup import matrices, setup
 
     network_arguments = {**arguments, "in_channels": channels_of(extras), "channels": list(channels)}
     sides = multiple(architecture, network_arguments)
@@ -140,9 +147,16 @@ def train(
     network = build(architecture, plan.arguments, seed=ctx.seed)
     if from_ is not None:
         take_over(network, from_, architecture, ctx)
+    readers = _scans.readers(cohort)
+    learner, source, inspections = setup(
+        network, _scans.Scans(scans, plan, cache_mb, tubes=aim.needs_tube), plan,
+        readers=readers, confident=confident, correct=correct_labels, checks=validations, device=device,
+    )  # fmt: skip
+    if held_out:
+        inspections.append(partial(validate, scans=held_out, plan=plan, device=device))
     history = _training.fit(
-        network,
-        _scans.Scans(scans, plan, cache_mb, tubes=aim.needs_tube),
+        learner,
+        source,
         Recipe(
             patch,
             foreground_share,
@@ -164,10 +178,10 @@ def train(
         seed=ctx.seed,
         device=device,
         workspace=ctx.workspace,
-        validate=partial(validate, scans=held_out, plan=plan, device=device) if held_out else None,
+        inspections=inspections,
         progress=partial(ctx.progress, desc="train"),
     )
-    account = {**_survey.account(scans, facts), "steps": steps, "seed": ctx.seed}
+    account = {**_survey.account(scans, facts), "steps": steps, "seed": ctx.seed, **matrices(learner, readers)}
     model = Model(
         network.state_dict(), {**plan.as_config(), "training": account},
         family=FAMILY, architecture=architecture, licence=licence,

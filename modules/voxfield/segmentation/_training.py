@@ -21,10 +21,11 @@ class Source(Protocol):
 
 
 def batch_of(source: Source, recipe: Recipe, size: int, generator: torch.Generator) -> Patch:
-    """Patches of scans drawn at random, stacked: images (b, channels, x, y, z), targets and tubes (b, x, y, z)."""
+    """Patches of scans drawn at random, stacked along a first axis b."""
     scans = torch.randint(len(source), (size,), generator=generator).tolist()
-    images, targets, tubes = zip(*(draw(source[scan], recipe, generator) for scan in scans), strict=True)
-    return Patch(torch.stack(images), torch.stack(targets), None if None in tubes else torch.stack(tubes))
+    images, targets, tubes, readers = zip(*(draw(source[scan], recipe, generator) for scan in scans), strict=True)
+    tube = None if None in tubes else torch.stack(tubes)
+    return Patch(torch.stack(images), torch.stack(targets), tube, torch.stack(readers))
 
 
 def fit(
@@ -39,12 +40,13 @@ def fit(
     seed: int,
     device: torch.device,
     workspace: Workspace,
-    validate: Callable[[nn.Module], dict[str, Any]] | None = None,
+    inspections: Sequence[Callable[[nn.Module], dict[str, Any]]] = (),
     progress: Callable[[Sequence[int]], Any] = iter,
 ) -> History:
     """Train `network` in place on patches; see `optimise`.
 
-    batch  patches of an update
+    batch        patches of an update
+    inspections  what to look at after the steps `schedule.validate_at`; each returns figures by name
     """
 
     def loss_of(step: int) -> tuple[Tensor, dict[str, float]]:
@@ -53,8 +55,17 @@ def fit(
         with mixed_precision(device):
             return objective(network, images, _truth(patches, spacing_mm, device))
 
+    def validate(learner: nn.Module) -> dict[str, Any]:
+        return {name: value for inspect in inspections for name, value in inspect(learner).items()}
+
     return optimise(
-        network, loss_of, schedule, device=device, workspace=workspace, validate=validate, progress=progress
+        network,
+        loss_of,
+        schedule,
+        device=device,
+        workspace=workspace,
+        validate=validate if inspections else None,
+        progress=progress,
     )
 
 
@@ -62,4 +73,5 @@ def _truth(batch: Patch, spacing_mm: tuple[float, float, float], device: torch.d
     target = batch.target.to(device)
     annotated = target != UNANNOTATED
     tube = None if batch.tube is None else batch.tube.to(device).long()
-    return Truth(torch.where(annotated, target, 0).long(), annotated.float(), spacing_mm, tube)
+    reader = batch.reader.to(device)
+    return Truth(torch.where(annotated, target, 0).long(), annotated.float(), spacing_mm, tube, reader)

@@ -14,9 +14,11 @@ class Truth:
     spacing_mm  (3,) along x, y, z
     tube        (b, x, y, z)  int64 class index on the widened skeleton of the target, 0 elsewhere; None where no
                 loss asked for it
+    reader      (b,) int64 number of whoever annotated; None where it is nobody's concern
     """
 
     target: Tensor
     weight: Tensor
     spacing_mm: tuple[float, float, float]
     tube: Tensor | None = None
+    reader: Tensor | None = None
