@@ -92,7 +92,8 @@ def train(
     extras: what the network sees besides the intensities: "lung_distance" (30 mm units, in chest CT),
         "coordinates" (along R, A, S, from -1 to 1)
     regularizers: name -> weight, or name -> table of `weight` and the term's own arguments; added to Dice and cross
-        entropy. `voxfield.segmentation.losses` lists them
+        entropy: boundary, cldice, connectivity, hausdorff, persistence, scope, skeleton_recall, all told in
+        docs/segmentation.md
     learning_rate: highest rate of AdamW; polynomial decay to 0
     spacing_mm: of the model's grid along R, A, S, mm; the median of the training scans by default
     normalisation: "volume" by each scan's own moments (MR), "cohort" by those of all (CT)

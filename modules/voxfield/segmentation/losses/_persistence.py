@@ -7,8 +7,8 @@ x_birth and x_death. After Hu et al., NeurIPS 2019 (arXiv 1906.05404), and Cloug
     loss = mean over batch and classes of sum_k (p(x_birth,k) - p(x_death,k))^2,
 
 over all components that die but the n - 1 longest-lived; the one that never dies is left out as well. The gradient
-fills the gap at x_death and lowers the peak at x_birth. Told by the paper's words the value is a soft count of surplus
-pieces: an even piece of probability 1 in a background of 0 counts 1. Different from both papers: components to be kept
+fills the gap at x_death and lowers the peak at x_birth. The value is a soft count of surplus pieces: one of probability
+1 in a background of 0 counts 1, and so do a hundred of contrast .1. Different from both papers: components to be kept
 are not pushed up (Dice and cross entropy see to that), and it is their number that is given, not their place.
 
 Voxels are 26-connected, annotation and prediction alike. Unannotated voxels are not there: the annotated parts that

@@ -24,6 +24,7 @@ from torch import Tensor
 from voxfield.segmentation.losses._shifts import Slices, views
 
 LINES = tuple(tuple(views([s * (a == axis) for a in range(3)]) for s in (-1, 1)) for axis in range(3))
+SELF = ((...,), (...,))
 CROSS = tuple(shift for line in LINES for shift in line)
 SMALL = 1e-6  # least 1 - d: keeps the quotient of products finite where d is 1
 
@@ -134,13 +135,17 @@ def _extreme(choose: Extreme, volume: Tensor, shifts: Iterable[tuple[Slices, Sli
 
 def _route(volume: Tensor, extreme: Tensor, gradient: Tensor, shifts: Shifts) -> Tensor:
     """Hand the gradient of each extreme to the voxels that attain it, in equal shares."""
-    own = volume == extreme
-    attained = [volume[there] == extreme[here] for here, there in shifts]
-    count = own.to(gradient.dtype)
-    for (here, _), hit in zip(shifts, attained, strict=True):
-        count[here] += hit
+    candidates = [SELF, *shifts]
+    attained = torch.empty_like(gradient)  # 1.0 or 0.0, made twice: cheaper than memory for one a candidate
+
+    def compare(here: Slices, there: Slices) -> Tensor:
+        return torch.eq(volume[there], extreme[here], out=attained[here])
+
+    count = torch.zeros_like(gradient)
+    for here, there in candidates:
+        count[here] += compare(here, there)
     share = gradient / count.clamp_min_(1)  # 0 attain it where nothing is known, and its gradient is 0
-    result = share * own
-    for (here, there), hit in zip(shifts, attained, strict=True):
-        result[there] += share[here] * hit
+    result = torch.zeros_like(gradient)
+    for here, there in candidates:
+        result[there].addcmul_(share[here], compare(here, there))
     return result
