@@ -121,6 +121,14 @@ def test_each_class_is_measured_like_a_mask_of_its_own() -> None:
     assert found["dice"] == 1
 
 
+def test_a_declared_class_that_nobody_has_follows_the_rules_for_empty_masks() -> None:
+    names = {1: "artery", 2: "vein"}
+    mask = LabelMap(cross().astype(np.uint8), np.eye(4), labels=names)
+    found = evaluate(mask, mask).metrics.values["classes"]
+    assert list(found) == ["artery", "vein"]
+    assert (found["vein"]["dice"], found["vein"]["hd95_mm"], found["vein"]["nsd"]) == (1, 0, 1)
+
+
 def test_a_bridge_is_no_class_where_the_reference_has_none() -> None:
     mask = cross().astype(np.uint8)
     bridged = mask.copy()

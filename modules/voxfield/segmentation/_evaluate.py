@@ -44,8 +44,8 @@ def evaluate(
     Topology: betti_prediction, betti_reference and betti_error (components, tunnels, cavities; foreground 26-,
     background 6-connected), face_components_* at 6-connectivity.
     Surface: hd95_mm, assd_mm, and nsd, the surface Dice by area.
-    Where the reference holds two labels or more, `classes` has all of this for each of them; labels of the
-    prediction that the reference does not have are no classes of their own.
+    Where the reference holds or declares two labels or more, `classes` has all of this for each of them; labels
+    of the prediction that the reference does not know are no classes of their own.
 
     Where the reference is only partly annotated, all but the overlap is null: skeletons, surfaces and Betti
     numbers of a few slices say nothing about the vessel. An image (x, y, 1) has outlines for surfaces.
@@ -79,7 +79,8 @@ def evaluate(
         return measure(prediction, reference, grid.spacing, grid.voxel_volume_mm3, tolerance_mm, share == 1)
 
     values = judged(ours, theirs)
-    labels = np.unique(reference.data[theirs]).tolist()
+    declared = {label for label in reference.labels if label > 0 and label != reference.unannotated}
+    labels = sorted(declared | set(np.unique(reference.data[theirs]).tolist()))
     if len(labels) > 1:
         _tell_names(prediction.labels, reference.labels, labels, ctx)
         values["classes"] = {
