@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from voxfield.segmentation.losses import Truth
+from voxfield.segmentation.losses import Truth, _merge
 from voxfield.segmentation.losses._merge import merge_pairs
 from voxfield.segmentation.losses._persistence import Persistence
 
@@ -55,7 +55,9 @@ def test_pairs_are_those_of_a_plain_union_find(
     assert set(pairs) == plain_pairs(values, known)
 
 
-def test_a_larger_volume_of_noise() -> None:
+@pytest.mark.parametrize("places", [_merge.TABLE, 7])
+def test_a_crowded_table_of_edges_changes_nothing(places: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_merge, "TABLE", places)
     values = np.random.default_rng(0).random((12, 13, 14), dtype=np.float32)
     known = np.ones(values.shape, dtype=bool)
     found = merge_pairs(values, known)

@@ -12,8 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from voxfield.artifacts import Cohort, Image, LabelMap
+from voxfield.context import Context
 from voxfield.errors import SettingsError
 from voxfield.plugins import find
+from voxfield.segmentation import train
 from voxfield.segmentation.losses import Regularizer, Truth, objective
 from voxfield.segmentation.losses._objective import REGULARIZERS
 from voxfield.segmentation.losses._tube import tube
@@ -164,6 +167,23 @@ def test_cpu_and_gpu_agree(name: str) -> None:
         assert given.grad is not None
         found.append((value.detach().cpu(), given.grad.cpu()))
     torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-6)
+
+
+def test_all_of_them_train_together() -> None:
+    mask = np.zeros((16, 16, 16), dtype=np.uint8)
+    mask[5:11, 5:11, :] = 1
+    mask[:, :, 12:] = 255
+    affine = np.diag([*SPACING, 1.0])
+    labels = LabelMap(mask, affine, unannotated=255)
+    image = Image((mask == 1).astype(np.float32), affine)
+    cohort = Cohort({"subject": ["a"], "annotation": ["sparse"]})
+    weights: dict[str, float | dict[str, float | int | str]] = dict.fromkeys(BUILT_IN, 0.1)
+    found = train(
+        cohort, [image], [labels], steps=2, batch=1, patch=(16, 16, 16), channels=(4, 8), regularizers=weights,
+        ctx=Context(device="cpu"),
+    )  # fmt: skip
+    curve = found.metrics.values["loss_curve"]
+    assert all(np.isfinite(curve[name]).all() for name in BUILT_IN)
 
 
 def test_the_page_lists_every_term_with_its_arguments() -> None:
