@@ -39,7 +39,7 @@ def results_of(wildcards):
         "reconstruction.json": [] if velocity_of(wildcards.subject) else None,
         "pressure_summary.json": ["pressure"] if velocity_of(wildcards.subject) else None,
         "truth.json": [] if HAS_TRUTH else None,
-        "segmentation_metrics.json": ["evaluate_segmentation"] if HAS_TRUE_LUMEN else None,
+        "segmentation_metrics.json": ["evaluate_segmentation"] if reference_of(wildcards.subject) else None,
         "velocity_metrics.json": ["evaluate_velocity"] if HAS_TRUE_VELOCITY else None,
         "pressure_metrics.json": ["pressure", "evaluate_pressure"] if HAS_TRUTH else None,
     }

@@ -1,14 +1,16 @@
 # Angiogram -> probability -> one tree -> branches and openings. The pipeline says where images and masks lie:
-# image_of(subject), annotation_of(subject), TRAINING (the annotated subjects). Prediction loads a network, which takes
+# image_of(subject), annotation_of(subject), lung_of(subject) (None where the network sees none), reference_of(subject),
+# TRAINING (the annotated subjects), and which rules make them (MAKES_IMAGES). Prediction loads a network, which takes
 # longer than to use it: scans go through it in batches.
 from voxfield.batches import Batches
 
+LUNGS = {subject: lung_of(subject) for subject in ROWS if lung_of(subject)}
 SEGMENTED = Batches(
     "segment",
-    {subject: {"image": image_of(subject)} for subject in ROWS},
+    {subject: {"image": image_of(subject), **({"lung": LUNGS[subject]} if LUNGS else {})} for subject in ROWS},
     "sub-{subject}/probability.nii.gz",
     size=config["batch"],
-    lost=lost_by("phantom", "convert", "segment"),
+    lost=lost_by(*MAKES_IMAGES, "segment"),
 )
 
 
@@ -28,6 +30,7 @@ rule train_segmentation:
         cohort="models/training.tsv",
         images=[image_of(subject) for subject in TRAINING],
         masks=[annotation_of(subject) for subject in TRAINING],
+        lungs=[LUNGS[subject] for subject in TRAINING] if LUNGS else [],
     output:
         model="models/segmentation.safetensors",
         metrics="models/segmentation_training.json",
@@ -39,12 +42,15 @@ rule train_segmentation:
         **stages.resources("segmentation.train"),
     threads: stages.threads("segmentation.train")
     shell:
-        stages.shell("segmentation.train", "cohort images masks", "model metrics", subject="")
+        stages.shell(
+            "segmentation.train", "cohort images masks" + (" lungs" if LUNGS else ""), "model metrics", subject=""
+        )
 
 
 rule segment:
     input:
         images=lambda wildcards: [image_of(subject) for subject in SEGMENTED.members(wildcards.batch)],
+        lungs=lambda wildcards: [LUNGS[subject] for subject in SEGMENTED.members(wildcards.batch) if LUNGS],
         model=segmentation_model,
     output:
         manifest="batches/segment/{batch}.done.tsv",
@@ -60,6 +66,7 @@ rule segment:
             "model",
             {
                 "image": "{image}",
+                **({"lung": "{lung}"} if LUNGS else {}),
                 "out-probability": "sub-{subject}/probability.nii.gz",
                 "out-mask": "sub-{subject}/segmentation.nii.gz",
             },

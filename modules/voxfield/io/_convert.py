@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
-from annotated_types import Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 from voxfield.artifacts import Image, LabelMap, RawFile, VectorImage
 from voxfield.artifacts._base import Inspection
@@ -15,11 +15,12 @@ from voxfield.stage import Context, Resources, stage
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from voxfield.io._foreign import Foreign
+    from voxfield.io._foreign import Foreign, Pixels
 
 METRES = {"m/s": 1.0, "cm/s": 0.01, "mm/s": 0.001}
 # What a file begins with, whatever its name.
 NRRD, META, VTK, HDF5 = b"NRRD000", (b"ObjectType", b"NDims", b"Comment"), b"# vtk DataFile", b"\x89HDF\r\n\x1a\n"
+PNG = b"\x89PNG\r\n\x1a\n"
 
 
 class Converted(NamedTuple):
@@ -39,13 +40,16 @@ def convert(
     vector: str | None = None,
     level: Annotated[float, Gt(0), Lt(1)] = 0.5,
     velocity_unit: Literal["auto", "m/s", "cm/s", "mm/s", "unknown"] = "auto",
+    pixel_mm: Annotated[float, Gt(0)] = 1.0,
+    reduce: Annotated[int, Ge(1), Le(64)] = 1,
     ctx: Context = Context(),
 ) -> Converted:
-    """Convert NRRD, MetaImage, VTK structured points or 4D-flow HDF5; resample nothing, keep no header text.
+    """Convert NRRD, MetaImage, VTK structured points, 4D-flow HDF5 or grey PNG; resample nothing, keep no header text.
 
     The format follows from the first bytes: NRRD and MetaImage (read by SimpleITK), legacy VTK (vtk), HDF5 (h5py); the
     libraries come with the extra `formats`. Axes are turned to RAS+ by the affine alone, so voxels stay where they
-    are. Names, dates and comments in a header are dropped, since they may identify a person.
+    are; a grey PNG becomes one slice with its rows along x. Names, dates and comments in a header are dropped, since
+    they may identify a person.
 
     Settings
     content: what a scalar volume is, `image` or `labels` (whole numbers); `auto` takes it for an image
@@ -53,12 +57,16 @@ def convert(
     vector: name of the vectors of a VTK file; the first if not given
     level: share of a voxel above which a fractional mask counts as lumen
     velocity_unit: unit of the stored velocities, converted to m/s; `auto` is m/s for HDF5, unknown for others
+    pixel_mm: edge of a pixel of a PNG, which does not say, mm
+    reduce: pixels of a PNG that are averaged along each edge, so that finer labels fit their image
 
     Raises InputError for damaged or truncated data, for another format, and where a library is missing.
     """
     import numpy as np
 
-    foreign = _read(source, field, vector)
+    from voxfield.io._foreign import Pixels
+
+    foreign = _read(source, field, vector, Pixels(pixel_mm, reduce, content == "labels"))
     place = source.path
     _require_usable(foreign, Inspection(place, ctx.findings))
     if not foreign.oriented:
@@ -78,7 +86,7 @@ def convert(
     return Converted(None if image is None else Image(image, foreign.affine), labels, velocity)
 
 
-def _read(source: RawFile, field: str | None, vector: str | None) -> "Foreign":
+def _read(source: RawFile, field: str | None, vector: str | None, pixels: "Pixels") -> "Foreign":
     with source.path.open("rb") as stream:
         head = stream.read(16)
     if head.startswith((NRRD, *META)):
@@ -93,7 +101,11 @@ def _read(source: RawFile, field: str | None, vector: str | None) -> "Foreign":
         from voxfield.io._flow4d import read_flow4d
 
         return read_flow4d(source.path, source.limits, field)
-    raise InputError(f"begins with {head!r}; expected NRRD, MetaImage, legacy VTK or HDF5", file=source.path)
+    if head.startswith(PNG):
+        from voxfield.io._png import read_png
+
+        return read_png(source.path, source.limits, pixels)
+    raise InputError(f"begins with {head!r}; expected NRRD, MetaImage, legacy VTK, HDF5 or PNG", file=source.path)
 
 
 def _require_usable(foreign: "Foreign", inspection: Inspection) -> None:

@@ -40,6 +40,20 @@ class Foreign:
     oriented: bool = True
 
 
+@dataclass(frozen=True)
+class Pixels:
+    """What a picture does not say about itself.
+
+    pixel_mm  edge of a pixel, mm
+    reduce    pixels that are averaged along each edge
+    labels    whether pixels above 0 are foreground; else they are intensities
+    """
+
+    pixel_mm: float
+    reduce: int
+    labels: bool
+
+
 def need(module: str, format_name: str) -> Any:
     """Import an optional library. Raises InputError naming the extra that brings it."""
     try:
