@@ -35,7 +35,7 @@ class Centerlines(NamedTuple):
     graph: Graph
 
 
-@stage(resources=Resources(mem_mb=4000, runtime=20), version=2)
+@stage(resources=Resources(mem_mb=4000, runtime=20), version=3)
 def centerline(
     mask: LabelMap,
     *,

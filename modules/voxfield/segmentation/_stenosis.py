@@ -68,7 +68,7 @@ def stenosis(
     `min_reference_voxels` voxels across.
 
     The standard deviation holds the wall, drawn from the probability at throat and reference independently, and the
-    error of a radius on a grid (0.065 voxels at a throat, 0.03 for a reference, measured on exact tubes). Without a
+    error of a radius on a grid (0.052 voxels at a throat, 0.025 for a reference, measured on exact tubes). Without a
     probability it holds the grid alone: the least that it can be.
 
     Settings

@@ -5,7 +5,9 @@ trilinearly, falls through 1/2 (or a probability through the level at which the 
 the crossings gives area A, centroid and the radius of the
 circle of equal area, r = sqrt(A / pi). On exact tubes of 1.5 to 8 voxels radius at random places and
 directions this errs by 0.03 to 0.07 voxel (mean absolute, biased low by the same), where the distance
-transform errs by a quarter and more. Smoothing the mask first only adds bias. Star-shaped sections are exact
+transform errs by a quarter and more. The bias follows the curvature of the wall, `CURVATURE` h^2 / r with h the
+edge of a cube of a voxel's volume, on tubes of .75 to 3.5 voxels alike; `without_bias` takes it away, after
+which the mean error is below 0.02 voxel. Smoothing the mask first only adds bias. Star-shaped sections are exact
 up to sampling; a ray that escapes into a side branch is cut at `ESCAPE` times the median of its section.
 """
 
@@ -19,6 +21,7 @@ from voxfield.segmentation.tree._skeleton import Floats
 
 ESCAPE = 1.75
 CHUNK = 512
+CURVATURE = 0.09
 
 
 class Sections(NamedTuple):
@@ -81,6 +84,12 @@ def _measure(
     moment = (fan[..., None] * (corners + np.roll(corners, -1, axis=1)) / 3).sum(axis=1)
     safe = np.maximum(area, 1e-12)[:, None]
     return Sections(np.sqrt(area / np.pi), points + moment / safe, escaped)
+
+
+def without_bias(radius: Floats, spacing: Floats) -> Floats:
+    """Radii (n,) mm, as measured on a mask, without what the curvature of the wall takes; 0 stays 0."""
+    edge = float(spacing.prod()) ** (1 / 3)
+    return np.asarray(np.where(radius > 0, radius + CURVATURE * edge**2 / np.maximum(radius, edge / 2), 0.0))
 
 
 def normal_frame(tangents: Floats) -> tuple[Floats, Floats]:

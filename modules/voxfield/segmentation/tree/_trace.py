@@ -33,7 +33,7 @@ from voxfield.segmentation.tree._nodes import (
     smooth,
     tangents,
 )
-from voxfield.segmentation.tree._section import Sections, cross_sections
+from voxfield.segmentation.tree._section import Sections, cross_sections, without_bias
 from voxfield.segmentation.tree._skeleton import Floats
 
 PASSES = 3
@@ -90,7 +90,8 @@ def trace(
     sections = _sections(nodes, solid, spacing)
     clear = ~junction_zone(nodes) & ~on_bridge & (sections.escaped < 0.5)
     # A channel of one voxel has the area of its face: what is smaller is the interpolation, not the lumen.
-    measured = np.where(sections.radius > 0, np.maximum(sections.radius, voxel / 2), 0)
+    unbiased = without_bias(sections.radius, spacing)
+    measured = np.where(unbiased > 0, np.maximum(unbiased, voxel / 2), 0)
     radius = _fill(nodes, measured, clear, voxel / 2)
     radius[on_bridge] = np.nan
     return Trace(nodes, radius, clear, on_bridge, ends, _loops(graph, paths), trees, rooted)
