@@ -22,6 +22,7 @@ from voxfield.report import subject
 KINDS: dict[str, Any] = {
     "image": Image, "mask": LabelMap, "probability": Image, "centerline": Centerline, "branches": Table,
     "bridges": Table,
+    "stenoses": Table,
     "openings": LabelMap, "velocity": VectorImage, "velocity_sd": VectorImage, "pressure": ImageSeries,
     "pressure_sd": ImageSeries, "drops": Table, "grade": Metrics,
 }  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 import tube
 from html_check import Page
 
-from voxfield.artifacts import LabelMap, Metrics, Report, VectorImage
+from voxfield.artifacts import LabelMap, Metrics, Report, Table, VectorImage
 from voxfield.report import subject
 
 HOSTILE = "<script>alert('x')</script>\"><img src=x onerror=y>&amp;"
@@ -88,7 +88,24 @@ def test_data_for_programs_says_the_same(page: Report) -> None:
     assert [f["level"] for f in content["findings"]] == ["warning", "warning", "info"]
     stages = [run["stage"] for run in content["stages"]]
     assert stages[0] == "phantoms.vessel"
-    assert len(set(stages)) == len(stages) == 10
+    assert len(set(stages)) == len(stages) == 11
+
+
+def test_stenosis_has_a_standard_deviation_and_a_place(made: dict[str, Any], page: Report) -> None:
+    from voxfield.report._facts import facts_of, stenosis_text
+    from voxfield.report._material import Material
+
+    text = page.pages["index.html"].decode()
+    assert "48 ± 5" in text
+    assert "NASCET, at (−6, 1, 14) mm" in text
+    assert "occlusions or gaps" in text
+    # A lower bound leads where it is larger than what can be graded.
+    rows = made["stenoses"].rows()
+    rows[3] |= {"at_least_percent": 55.0}
+    facts = facts_of(Material(**{**made, "stenoses": Table.from_rows(rows)}))
+    assert stenosis_text(facts).startswith("at least 55")
+    nothing = Table.from_rows([row | {"degree_percent": None} for row in rows[:2]])
+    assert facts_of(Material(**{**made, "stenoses": nothing}))["stenosis"] is None
 
 
 def test_bridged_branch_claims_no_stenosis(made: dict[str, Any]) -> None:
@@ -98,7 +115,7 @@ def test_bridged_branch_claims_no_stenosis(made: dict[str, Any]) -> None:
     rows = made["branches"].rows()
     rows[1] |= {"stenosis": 0.99}
     branches = type(made["branches"]).from_rows(rows)
-    material = Material(**{**made, "branches": branches})
+    material = Material(**{**made, "branches": branches, "stenoses": None})
     assert facts_of(material)["stenosis"] == pytest.approx(0.48)
 
 

@@ -123,6 +123,7 @@ def subject(
         "bridges": Table(
             {"bridge": [1], "kind": ["joins"], "from": [1], "to": [2], "length_mm": [2.8], "probability": [0.21]}
         ),
+        "stenoses": stenoses(),
         "openings": LabelMap(openings, place, labels=names),
         "velocity": VectorImage(velocity[..., None, :], place, unit="m/s"),
         "velocity_sd": VectorImage(np.repeat(sd[..., None, None], 3, axis=-1), place, unit="m/s"),
@@ -143,6 +144,18 @@ def branches() -> Table:
     ]
     radii = ["radius_mean_mm", "radius_min_mm", "radius_distal_mm"]
     names = ["branch", "parent", "generation", "length_mm", *radii, "stenosis", "bridge"]
+    return Table.from_rows([dict(zip(names, row, strict=True)) for row in rows])
+
+
+def stenoses() -> Table:
+    """A healthy vessel, a bridge, a graded throat, and a twig that looks narrower and is not graded."""
+    names = ["vessel", "method", "grade", "degree_percent", "sd_percent", "at_least_percent", "x_mm", "y_mm", "z_mm"]
+    rows = [
+        (0, "nascet", "none", 3.0, 4.0, None, 0.0, 0.0, -10.0),
+        (1, "nascet", "occlusion", None, None, None, 5.0, 0.0, 12.0),
+        (2, "nascet", "mild", 48.0, 5.0, None, -6.0, 1.0, 14.0),
+        (3, "nascet", "not gradable", None, None, None, 9.0, 2.0, 16.0),
+    ]
     return Table.from_rows([dict(zip(names, row, strict=True)) for row in rows])
 
 
@@ -203,6 +216,7 @@ FILES = {
     "centerline": ("centerline.swc", "segmentation.centerline"),
     "branches": ("branches.tsv", "segmentation.centerline"),
     "bridges": ("bridges.tsv", "segmentation.repair"),
+    "stenoses": ("stenoses.tsv", "segmentation.stenosis"),
     "openings": ("openings.nii.gz", "segmentation.centerline"),
     "velocity": ("velocity.nii.gz", "fields.reconstruct"),
     "velocity_sd": ("velocity_sd.nii.gz", "fields.reconstruct"),

@@ -7,6 +7,7 @@ NOT_FINISHED = jobs.failed()
 GRADES = HAS_GRADES and not FAILED & {
     ("cohort", rule) for rule in ("grading_cohort", "render_cohort", "cohort_features", "train_grading")
 }
+HAS_STENOSES = "segmentation.stenosis" in config["stages"]
 MODELS = [
     *(["models/segmentation_training.json"] if config["model"] is None else []),
     *(["models/grading_training.json"] if GRADES else []),
@@ -70,6 +71,7 @@ rule subject_page:
         centerline="sub-{subject}/centerline.swc",
         branches="sub-{subject}/branches.tsv",
         bridges="sub-{subject}/bridges.tsv",
+        stenoses=lambda wildcards: of("stenoses.tsv", "stenosis")(wildcards) if HAS_STENOSES else [],
         openings="sub-{subject}/openings.nii.gz",
         velocity=flow("velocity.nii.gz"),
         velocity_sd=flow("velocity_sd.nii.gz"),

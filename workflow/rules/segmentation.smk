@@ -79,6 +79,8 @@ rule repair:
     output:
         repaired="sub-{subject}/lumen.nii.gz",
         bridges="sub-{subject}/bridges.tsv",
+        removed="sub-{subject}/removed.tsv",
+        refused="sub-{subject}/bridges_refused.tsv",
     log:
         "logs/sub-{subject}/segmentation.repair.log",
     params:
@@ -89,7 +91,7 @@ rule repair:
         stages.shell(
             "segmentation.repair",
             "",
-            "repaired bridges",
+            "repaired bridges removed refused",
             more="--probability sub-{wildcards.subject}/probability.nii.gz "
             "--segmentation sub-{wildcards.subject}/segmentation.nii.gz",
         )
@@ -103,6 +105,8 @@ rule centerline:
         polyline="sub-{subject}/centerline.vtp",
         branches="sub-{subject}/branches.tsv",
         openings="sub-{subject}/openings.nii.gz",
+        loops="sub-{subject}/loops.tsv",
+        graph="sub-{subject}/centerline.graphml",
     log:
         "logs/sub-{subject}/segmentation.centerline.log",
     params:
@@ -110,7 +114,7 @@ rule centerline:
     resources:
         **stages.resources("segmentation.centerline"),
     shell:
-        stages.shell("segmentation.centerline", "mask", "centerline polyline branches openings")
+        stages.shell("segmentation.centerline", "mask", "centerline polyline branches openings loops graph")
 
 
 rule evaluate_segmentation:

@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from voxfield.report._chart import Chart, padded
-from voxfield.report._facts import grade_text
+from voxfield.report._facts import grade_text, stenosis_text
 from voxfield.report._numbers import DASH, SPACE, fixed, nice_ticks, number, percent, significant, with_sd
 from voxfield.report._sections import COVERAGE_WORDS
 
@@ -109,7 +109,7 @@ def _cell(entry: Entry, fact: str, numeric: bool, grades: int) -> dict[str, Any]
     if fact == "grade":
         return cell | {"value": value, "text": grade_text(facts), "grades": _grade_cells(facts, grades)}
     words = {
-        "stenosis": lambda: percent(value, 0),
+        "stenosis": lambda: stenosis_text(facts),
         "drop_pa": lambda: with_sd(value, facts.get("drop_sd_pa")),
         "true_drop_pa": lambda: significant(value),
         "true_grade": lambda: significant(value),

@@ -51,7 +51,7 @@ def facts_of(material: Material) -> Facts:
     truth = material.result("phantoms.vessel")
     return {
         **_grade(material),
-        **_stenosis(material.branches),
+        **_stenosis(material),
         **_drop(material),
         "peak_speed": None if material.speed is None else float(material.speed.max()),
         "speed_unit": None if material.velocity is None else material.velocity.unit,
@@ -82,7 +82,31 @@ def _grade(material: Material) -> Facts:
     }
 
 
-def _stenosis(branches: Table | None) -> Facts:
+def _stenosis(material: Material) -> Facts:
+    """The narrowest place that can be graded, else the largest lower bound; bridges and twigs have none."""
+    if material.stenoses is None:
+        return _narrowest_branch(material.branches)
+    rows = material.stenoses.rows()
+    bounds = [row for row in rows if row.get("at_least_percent") is not None]
+    graded = [row for row in rows if row["degree_percent"] is not None]
+    worst = max(graded, key=lambda row: row["degree_percent"], default=None)
+    least = max(bounds, key=lambda row: row["at_least_percent"], default=None)
+    bound = least is not None and (worst is None or least["at_least_percent"] > worst["degree_percent"])
+    row = (least if bound else worst) or {}
+    degree, sd = row.get("at_least_percent" if bound else "degree_percent"), row.get("sd_percent")
+    return {
+        "stenosis": None if degree is None else degree / 100,
+        "stenosis_sd": None if sd is None else sd / 100,
+        "stenosis_is_least": bound,
+        "stenosis_method": row.get("method"),
+        "stenosis_place": [row[f"{axis}_mm"] for axis in "xyz"] if row else None,
+        "stenosis_branch": None,
+        "near_occlusions": sum(row["grade"] == "near-occlusion" for row in rows),
+        "occlusions": sum(row["grade"] == "occlusion" for row in rows),
+    }
+
+
+def _narrowest_branch(branches: Table | None) -> Facts:
     """The narrowest branch. Bridged branches have no radius and thus no stenosis."""
     if branches is None or "stenosis" not in branches.columns:
         return {"stenosis": None, "stenosis_branch": None}
@@ -92,6 +116,14 @@ def _stenosis(branches: Table | None) -> Facts:
         "stenosis": worst and float(worst["stenosis"]),
         "stenosis_branch": worst and worst.get("branch"),
     }
+
+
+def stenosis_text(facts: Mapping[str, Any]) -> str:
+    """`62 ± 5 %`, `at least 45 %`, or a dash."""
+    value, sd = facts.get("stenosis"), facts.get("stenosis_sd")
+    if value is None or sd is None:
+        return ("at least " if value is not None and facts.get("stenosis_is_least") else "") + percent(value, 0)
+    return f"{fixed(100 * value, 0)} ± {percent(sd, 0)}"
 
 
 def _drop(material: Material) -> Facts:

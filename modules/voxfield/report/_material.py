@@ -27,6 +27,7 @@ class Material:
     centerline: Centerline | None
     branches: Table | None
     bridges: Table | None
+    stenoses: Table | None
     openings: LabelMap | None
     velocity: VectorImage | None
     velocity_sd: VectorImage | None
@@ -41,6 +42,7 @@ class Material:
         words = {
             "angiogram": self.image, "lumen": self.mask, "lumen probability": self.probability,
             "centerline": self.centerline, "branches": self.branches, "bridges": self.bridges,
+            "stenoses": self.stenoses,
             "openings": self.openings,
             "velocity, mean": self.velocity, "velocity, standard deviation": self.velocity_sd,
             "pressure, mean": self.pressure, "pressure, standard deviation": self.pressure_sd,

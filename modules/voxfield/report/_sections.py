@@ -5,13 +5,13 @@ from typing import Any
 
 from voxfield.artifacts import Grid
 from voxfield.report._anatomy import projections, slices
-from voxfield.report._facts import TRUTH_STAGES, comparison, grade_text, truth_tables
+from voxfield.report._facts import TRUTH_STAGES, comparison, grade_text, stenosis_text, truth_tables
 from voxfield.report._flow import speed_rows
 from voxfield.report._material import Material
 from voxfield.report._numbers import duration, fixed, percent, pressure_with_sd, significant
 from voxfield.report._pressure import along_vessel, pressure_pictures
 from voxfield.report._sheet import MOST_TAGS, Sheet
-from voxfield.report._tables import BRANCHES, BRIDGES, drop_table, known_columns
+from voxfield.report._tables import BRANCHES, BRIDGES, STENOSES, drop_table, known_columns
 from voxfield.report._tree import BRIDGE, tree_pictures
 from voxfield.report._view import OBLIQUE_DEGREES
 
@@ -70,7 +70,9 @@ def spacing_text(grid: Grid) -> str:
 def vessel_section(material: Material, sheet: Sheet) -> Content:
     """The tree and the table of its branches."""
     tree = material.centerline
-    content: Content = {"tree": None, "branches": None, "bridges": None, "has_bridge_nodes": False, "unnamed": 0}
+    content: Content = {
+        "tree": None, "branches": None, "bridges": None, "stenoses": None, "has_bridge_nodes": False, "unnamed": 0,
+    }  # fmt: skip
     if tree is not None and len(tree) > 1:
         pictures, bar = tree_pictures(material, sheet)
         count = len(material.opening_places)
@@ -81,6 +83,8 @@ def vessel_section(material: Material, sheet: Sheet) -> Content:
         }
     if material.branches is not None and len(material.branches):
         content["branches"] = known_columns(material.branches, BRANCHES)
+    if material.stenoses is not None and len(material.stenoses):
+        content["stenoses"] = known_columns(material.stenoses, STENOSES)
     if material.bridges is not None and len(material.bridges):
         content["bridges"] = known_columns(material.bridges, BRIDGES)
     return content
@@ -163,7 +167,10 @@ def tiles(
             "no set" if low is None else f"set {low}" if low == high else f"set {low} to {high}",
         )
     if facts["stenosis"] is not None:
-        tile("narrowest stenosis", percent(facts["stenosis"], 0), f"branch {facts['stenosis_branch']}")
+        tile("narrowest stenosis", stenosis_text(facts), _stenosis_place(facts))
+    for fact, what in (("near_occlusions", "near-occlusions"), ("occlusions", "occlusions or gaps")):
+        if facts.get(fact):
+            tile(what, f"{facts[fact]}", "no percentage", "warning")
     if facts["drop_pa"] is not None:
         value, mmhg = pressure_with_sd(facts["drop_pa"], facts["drop_sd_pa"]).rstrip(")").split(" (")
         tile("largest pressure drop", value, f"{mmhg}, {facts['drop_from']} to {facts['drop_to']}")
@@ -184,6 +191,13 @@ def tiles(
     if any(s["cpu_s"] is not None for s in stages):
         tile("computing time", duration(sum(s["cpu_s"] or 0 for s in stages)), f"CPU, {len(stages)} stages")
     return made
+
+
+def _stenosis_place(facts: Mapping[str, Any]) -> str:
+    if facts["stenosis_branch"] is not None:
+        return f"branch {facts['stenosis_branch']}"
+    place = ", ".join(fixed(value, 0) for value in facts["stenosis_place"])
+    return f"{str(facts['stenosis_method']).upper()}, at ({place}) mm"
 
 
 def absences(material: Material, facts: Mapping[str, Any], failures: Sequence[Sequence[str]]) -> dict[str, list[str]]:

@@ -24,6 +24,7 @@ def subject(
     centerline: Centerline | None = None,
     branches: Table | None = None,
     bridges: Table | None = None,
+    stenoses: Table | None = None,
     openings: LabelMap | None = None,
     velocity: VectorImage | None = None,
     velocity_sd: VectorImage | None = None,
@@ -47,6 +48,7 @@ def subject(
     centerline   tree with radii, mm
     branches     table of `segmentation.centerline`
     bridges      table of `segmentation.repair`
+    stenoses     table of `segmentation.stenosis`; without it the narrowest place is that of the branches
     openings     1 wall, k >= 2 openings, whose names appear in the pictures
     velocity     (x, y, z, t, 3) posterior mean; of a series the frame with the fastest mean speed is shown
     velocity_sd  (x, y, z, t, 3) its standard deviation
@@ -70,10 +72,11 @@ def subject(
     del ctx  # nothing here is random
     _require_columns(branches, ("branch", "length_mm"))
     _require_columns(bridges, ("bridge", "length_mm"))
+    _require_columns(stenoses, ("grade", "degree_percent", "sd_percent"))
     _require_columns(drops, ("opening", "name", "pressure_pa"))
     material = Material(
-        image, mask, probability, centerline, branches, bridges, openings, velocity, velocity_sd, pressure, pressure_sd,
-        drops, grade, metrics or (),
+        image, mask, probability, centerline, branches, bridges, stenoses, openings, velocity, velocity_sd, pressure,
+        pressure_sd, drops, grade, metrics or (),
     )  # fmt: skip
     return SubjectPage(Report(_pages(material, subject, claim, run_folder, failures)))
 

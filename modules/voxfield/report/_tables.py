@@ -27,6 +27,22 @@ BRANCHES: tuple[Column, ...] = (
 )
 
 
+STENOSES: tuple[Column, ...] = (
+    ("vessel", "vessel", significant, True),
+    ("grade", "grade", str, False),
+    ("degree_percent", "degree, %", lambda v: fixed(v, 0), True),
+    ("sd_percent", "sd, %", lambda v: fixed(v, 0), True),
+    ("at_least_percent", "at least, %", lambda v: fixed(v, 0), True),
+    ("d_min_mm", "smallest diameter, mm", _mm, True),
+    ("d_reference_mm", "reference diameter, mm", _mm, True),
+    ("reference", "reference", lambda v: v or "", False),
+    ("x_mm", "x, mm", lambda v: fixed(v, 1), True),
+    ("y_mm", "y, mm", lambda v: fixed(v, 1), True),
+    ("z_mm", "z, mm", lambda v: fixed(v, 1), True),
+    ("reason", "why not", lambda v: v or "", False),
+)
+
+
 def known_columns(table: Table, columns: tuple[Column, ...]) -> dict[str, Any]:
     """The columns of a table that are known by name."""
     shown = [column for column in columns if column[0] in table.columns]

@@ -85,7 +85,7 @@ def narrowest(
                 bound = Unreferenced(node, beyond, 1 - radius / beyond)
         elif best is None or 1 - radius / chosen[0].radius > best.degree:
             best = Narrowing(node, *chosen, 1 - radius / chosen[0].radius)
-    least = EVEN + (best.degree if best else 0.0)
+    least = EVEN + max(0.0, best.degree if best else 0.0)
     return bound if bound is not None and bound.degree > least else best
 
 
