@@ -116,7 +116,7 @@ def _metrics(problem: Problem, result: Result, velocity: VectorImage, unit: str 
         "net_outflow_raw": sum(o["outflow_raw"] for o in openings.values()),
         "through_openings": passing,
         "through_wall": wall,
-        "mean_sd": float(result.sd.mean()),
+        "mean_sd": float(result.sd[:, result.lumen[result.told]].mean()),
         "spread_ratio": result.spread_ratio,
         "iterations": max(s.iterations for s in result.solutions),
         "residual": max(s.residual for s in result.solutions),

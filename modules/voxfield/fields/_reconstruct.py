@@ -11,7 +11,8 @@ from voxfield.stage import Context, Resources, stage
 class Reconstruction(NamedTuple):
     """Posterior velocity on the fine grid, in the unit of the measurement.
 
-    mean     (x, y, z, t, 3) zero outside the lumen; without a wall condition, outside what may be lumen
+    mean     (x, y, z, t, 3) zero outside the lumen; without a wall condition it is told in all that may be lumen, up to
+             a measured voxel beyond the lowest level, and under caps (continued from before them)
     sd       (x, y, z, t, 3) standard deviation of each component, zero likewise
     samples  at least 16 draws, each with the lumen that was drawn for it
     flux     normal velocities on the faces of the lumen, of the mean (averaged over frames); divergence-free
@@ -27,7 +28,7 @@ class Reconstruction(NamedTuple):
     metrics: Metrics
 
 
-@stage(resources=Resources(mem_mb=4000, runtime=60, threads=1), version=2)
+@stage(resources=Resources(mem_mb=4000, runtime=60, threads=1), version=3)
 def reconstruct(
     velocity: VectorImage,
     probability: Image,
@@ -83,9 +84,10 @@ def reconstruct(
     unit: of the velocity where its file states none, such as m/s.
     """
     from voxfield.fields._choice import Wishes
+    from voxfield.fields._data import take_measured
     from voxfield.fields._output import packed, tell
     from voxfield.fields._reconstruction import Problem, lowest_cut, reconstruct_arrays
-    from voxfield.fields._setting import checked_levels, make_observation, make_window, settled_unit, take_measured
+    from voxfield.fields._setting import checked_levels, make_observation, make_window, settled_unit
 
     levels = checked_levels(wall_levels)
     place: Literal["cell", "corner"] = "corner" if observation == "corner-aligned" else alignment

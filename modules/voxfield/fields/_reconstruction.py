@@ -174,7 +174,9 @@ def _empty_result(problem: Problem, choice: Choice, drawn: list[Drawn]) -> Resul
     walls = np.stack([window.lumen(wall.cut) for wall in drawn])
     union = lumen | walls.any(axis=0)
     spacing = problem.observation.box.spacing
-    told = lumen if choice.model.condition != "none" else window.lumen(lowest_cut(problem.wishes.levels))
+    told = lumen
+    if choice.model.condition == "none":
+        told = window.told(lowest_cut(problem.wishes.levels), problem.observation.box.refine)
     shape = (frames, int(told.sum()), 3)
     return Result(
         choice=choice,

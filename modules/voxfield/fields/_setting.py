@@ -12,11 +12,9 @@ from scipy.ndimage import binary_dilation, map_coordinates
 
 from voxfield.artifacts import Grid, Image, LabelMap, VectorImage
 from voxfield.errors import InputError, SettingsError
-from voxfield.fields._evidence import Measured
 from voxfield.fields._observation import Alignment, Observation, Operator
 from voxfield.fields._prior import Box, Int, Real
 
-FEWEST_VOXELS = 8
 MARGIN = 2
 """Measured voxels kept around the lumen."""
 PADDING = 6
@@ -47,6 +45,15 @@ class Window:
     def lumen(self, level: float) -> NDArray[np.bool_]:
         """Cells above a level, cut by the caps."""
         return (self.probability > level) & ~self.caps
+
+    def told(self, level: float, refine: int) -> NDArray[np.bool_]:
+        """Cells that may hold lumen where no wall is shown: above a level, and up to a measured voxel beyond.
+
+        Without a condition the data tell the place of the wall no better than to a voxel. The lumen under caps is told
+        too, from the voxels before it: caps say where fluxes are taken, not where the flow ends.
+        """
+        cells: NDArray[np.bool_] = binary_dilation(self.probability > level, iterations=refine)
+        return cells
 
     @property
     def caps(self) -> NDArray[np.bool_]:
@@ -100,23 +107,28 @@ def make_window(
     if not velocity.grid.is_orthogonal():
         raise InputError(f"its voxel axes are not orthogonal (cosine {velocity.grid.shear:.3g})", file=velocity.file)
     place = _places(probability.grid, velocity.grid, grid, probability)
-    chance = _resample(np.asarray(probability.data, dtype=np.float64), place, order=1)
-    if chance.min() < 0 or chance.max() > 1:
-        raise InputError(
-            f"holds values from {chance.min():.4g} to {chance.max():.4g}; expected a probability in 0..1",
-            file=probability.file,
-        )
+    chance = np.clip(_resample(_checked_chance(probability), place, order=1), 0.0, 1.0)  # rounding may leave 0..1
     if lumen is not None:
         labels = _resample(np.asarray(lumen.data), place, order=0)
         chance = np.where(labels == BRIDGE, np.maximum(chance, CORRECTED), chance)
         chance = np.where(binary_dilation(labels > 0, iterations=REACH), chance, 0.0)
     marks = _edge_marks(chance > lowest) if openings is None else _fine_marks(np.asarray(openings.data), place)
-    inside = (chance > lowest) & ~(marks >= OPENING)
-    if not inside.any():
+    inside = chance > lowest
+    if not (inside & ~(marks >= OPENING)).any():
         raise InputError(f"nothing lies above {lowest:g} in it: no lumen to reconstruct in", file=probability.file)
     start, stop = _bounds(inside, refine)
     part = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
     return Window(grid, start, chance[part], marks[part].astype(np.int64))
+
+
+def _checked_chance(probability: Image) -> Real:
+    chance = np.asarray(probability.data, dtype=np.float64)
+    if chance.min() < 0 or chance.max() > 1:
+        raise InputError(
+            f"holds values from {chance.min():.4g} to {chance.max():.4g}; expected a probability in 0..1",
+            file=probability.file,
+        )
+    return chance
 
 
 def _fine_marks(openings: NDArray[np.integer], place: Real | None) -> Real:
@@ -144,39 +156,6 @@ def make_observation(window: Window, refine: int, operator: Operator, alignment:
     x, y, z = (int(n) * refine for n in coarse)
     a, b, c = (float(s) for s in window.grid.spacing)
     return Observation(Box((x, y, z), (a, b, c), refine), operator, alignment)
-
-
-def take_measured(
-    velocity: VectorImage, window: Window, observation: Observation, least_fraction: float, rng: np.random.Generator
-) -> Measured:
-    """The voxels in the lumen, in random order."""
-    refine = observation.box.refine
-    occupancy = np.zeros(observation.box.shape)
-    part = tuple(slice(0, n) for n in window.probability.shape)
-    occupancy[part] = np.where(window.caps, 0.0, window.probability)
-    seen = observation.fraction(occupancy)
-    voxels = np.argwhere(seen >= least_fraction)
-    extent = np.array(window.probability.shape) // refine
-    voxels = voxels[(voxels < extent).all(axis=1)]
-    if len(voxels) < FEWEST_VOXELS:
-        raise InputError(
-            f"{len(voxels)} voxels of the velocity lie in the lumen; at least {FEWEST_VOXELS} are needed",
-            file=velocity.file,
-        )
-    voxels = voxels[rng.permutation(len(voxels))]
-    full = _blurred(occupancy, refine, observation)
-    data = velocity.data[tuple((voxels + window.start // refine).T)].astype(np.float64)
-    axes = velocity.grid.axes
-    return Measured(voxels, np.moveaxis(data @ axes, 1, 2), full[tuple(voxels.T)], axes)
-
-
-def _blurred(occupancy: Real, refine: int, observation: Observation) -> Real:
-    """Fill of the voxels. Where voxels are not refined the cell itself can not tell what lies beside it: 1-2-1."""
-    if refine > 1:
-        return observation.fraction(occupancy)
-    for axis in range(3):
-        occupancy = 0.5 * occupancy + 0.25 * (np.roll(occupancy, 1, axis) + np.roll(occupancy, -1, axis))
-    return occupancy
 
 
 def _require_one_grid(probability: Image, lumen: LabelMap | None, openings: LabelMap | None) -> None:
