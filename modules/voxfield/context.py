@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from voxfield import processes
 from voxfield.errors import MachineError
 from voxfield.findings import Finding, Findings, Level
 from voxfield.workspace import Workspace
@@ -63,7 +64,7 @@ class Context:
         import torch
 
         if self.device == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+            return torch.device("cuda", processes.local_rank()) if torch.cuda.is_available() else torch.device("cpu")
         device = torch.device(self.device)
         if device.type == "cuda" and not torch.cuda.is_available():
             message = f"device {self.device!r} was asked for, but torch finds no GPU; use --device auto or cpu"

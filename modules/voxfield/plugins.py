@@ -1,7 +1,7 @@
 """Parts of a family by name: built in, or added by an installed package through an entry point.
 
-Regularizers, networks, algorithms, heads, kernels and solvers are found here; stages have their own `registry`. A package
-adds, say, a regularizer by declaring it, without any change here:
+Regularizers, networks, algorithms, heads, kernels and solvers are found here; stages have their own `registry`. A
+package adds, say, a regularizer by declaring it, without any change here:
 
     [project.entry-points."voxfield.segmentation.regularizers"]
     mine = "my_package.mine:Mine"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from voxfield import processes
 from voxfield.artifacts import Artifact, Limits
 from voxfield.codehash import code_hash
 from voxfield.context import Context
@@ -80,6 +81,8 @@ def run(call: Call, cache: InputCache | None = None, shared: frozenset[str] = fr
     """
     started, cpu = time.perf_counter(), time.process_time()
     settings = call.stage.settings.validate(call.settings)
+    if processes.count() > 1 and not call.stage.distributed:
+        raise InputError(f"{call.stage.name} runs in one process; {processes.count()} were started")
     _check_outputs(call)
     findings = Findings()
     inputs = _load_inputs(call, findings, cache or InputCache(), shared)
@@ -91,6 +94,8 @@ def run(call: Call, cache: InputCache | None = None, shared: frozenset[str] = fr
     body, body_cpu = time.perf_counter(), time.process_time()
     result = call.stage.function(**inputs, **settings, ctx=context)
     body, body_cpu = time.perf_counter() - body, time.process_time() - body_cpu
+    if processes.rank() > 0:
+        return findings
     produced = _checked_outputs(call, result, findings)
     common = {
         "schema": SCHEMA,

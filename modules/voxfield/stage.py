@@ -75,8 +75,9 @@ class Port:
 class Stage(Generic[P, R]):
     """A registered step. Call it like the function it wraps; settings are validated as from the command line."""
 
-    def __init__(self, function: Callable[P, R], resources: Resources, version: int) -> None:
+    def __init__(self, function: Callable[P, R], resources: Resources, version: int, distributed: bool) -> None:
         self.function = function
+        self.distributed = distributed
         self.resources = resources
         self.version = version
         self.module = function.__module__
@@ -145,11 +146,18 @@ class Stage(Generic[P, R]):
             raise TypeError(f"{self.name}: the last keyword is `ctx: Context = Context()`")
 
 
-def stage(*, resources: Resources | None = None, version: int = 1) -> Callable[[Callable[P, R]], Stage[P, R]]:
-    """Turn a typed function into a stage. Raise `version` whenever the numbers of the stage change."""
+def stage(
+    *, resources: Resources | None = None, version: int = 1, distributed: bool = False
+) -> Callable[[Callable[P, R]], Stage[P, R]]:
+    """Turn a typed function into a stage.
+
+    resources    what it needs
+    version      to be raised whenever the numbers of the stage change
+    distributed  whether several processes may run one call of it together, see `voxfield.processes`
+    """
 
     def wrap(function: Callable[P, R]) -> Stage[P, R]:
-        return Stage(function, resources or Resources(), version)
+        return Stage(function, resources or Resources(), version, distributed)
 
     return wrap
 

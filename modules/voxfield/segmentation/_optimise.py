@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from voxfield import processes
 from voxfield.errors import SettingsError
 from voxfield.workspace import Workspace
 
@@ -107,6 +108,7 @@ def optimise(
 
     loss_of  the loss () of a step, counted from 0, with its parts by name; what it draws follows from the step alone
     """
+    processes.join(device)
     network.to(device=device, memory_format=layout(network)).train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=WEIGHT_DECAY)
     done, history = _resume(network, optimiser, workspace)
@@ -120,6 +122,8 @@ def optimise(
                 f"lower learning_rate ({schedule.learning_rate:g})"
             )
         history.add(loss, parts)
+        if processes.rank() > 0:
+            continue
         if validate and step + 1 in schedule.validate_at:
             network.eval()
             history.validations.append({"step": step + 1, **validate(network)})
@@ -136,6 +140,7 @@ def _update(
     loss, parts = loss_of(step)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
+    processes.sum_gradients(network)
     nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT)
     optimiser.step()
     return float(loss.detach()), parts

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Ge, Gt, Le, Len
 
+from voxfield import processes
 from voxfield.artifacts import Cohort, Image, LabelMap, Metrics, Model
 from voxfield.errors import SettingsError
 from voxfield.segmentation._extras import Extra
@@ -30,7 +31,7 @@ class Training(NamedTuple):
     metrics: Metrics
 
 
-@stage(resources=Resources(gpu=1, mem_mb=8000, runtime=240, threads=2), version=1)
+@stage(resources=Resources(gpu=1, mem_mb=8000, runtime=240, threads=2), version=2, distributed=True)
 def train(
     cohort: Cohort,
     images: Sequence[Image],
@@ -82,7 +83,7 @@ def train(
 
     Settings
     steps: updates of the weights
-    batch: patches of an update
+    batch: patches of an update; several processes share them
     patch: voxels of a patch along R, A, S; multiples of what the network halves. Images (x, y, 1) take (n, n, 1)
         and an architecture in 2D (arguments: dims 2)
     architecture: "unet" (MONAI's, with one full-resolution level), "dynunet" (nnU-Net's, slower), or another that
@@ -114,7 +115,8 @@ def train(
     Raises InputError for images and masks on different grids, a sparse mask without unannotated voxels,
     masks that are all empty, a patient in two splits. The weights are those of the last step: no choice is
     made on the validation scans. A training that was killed goes on from its last checkpoint and ends with
-    the same bytes.
+    the same bytes. Several GPUs: `torchrun --nproc-per-node 4 -m voxfield segmentation.train ...`, the weights of one
+    process up to rounding.
     """
     from voxfield.segmentation import _scans, _survey, _training
     from voxfield.segmentation._optimise import Schedule
@@ -129,6 +131,8 @@ def train(
     network_arguments = {**arguments, "in_channels": channels_of(extras), "channels": list(channels)}
     sides = multiple(architecture, network_arguments)
     aim = objective(regularizers)
+    if batch % processes.count():
+        raise SettingsError(f"batch is {batch}; {processes.count()} processes share it: expected a multiple of that")
     if any(n % side or (n < 2 * side and side > 1) for n, side in zip(patch, sides, strict=True)):
         least = tuple(2 * side if side > 1 else 1 for side in sides)
         raise SettingsError(
@@ -149,6 +153,10 @@ def train(
     if from_ is not None:
         take_over(network, from_, architecture, ctx)
     readers = _scans.readers(cohort)
+    if processes.count() > 1 and (len(readers) > 1 or correct_labels):
+        raise SettingsError(
+            "several readers and corrected labels are trained by one process; start it without torchrun"
+        )
     learner, source, inspections = setup(
         network, _scans.Scans(scans, plan, cache_mb, tubes=aim.needs_tube), plan,
         readers=readers, confident=confident, correct=correct_labels, checks=validations, device=device,

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from voxfield.processes import mine
 from voxfield.segmentation._augment import UNANNOTATED
 from voxfield.segmentation._optimise import History, Schedule, layout, mixed_precision, optimise, step_generator
 from voxfield.segmentation._patches import Patch, Recipe, Volume, draw
@@ -51,7 +52,7 @@ def fit(
 
     def loss_of(step: int) -> tuple[Tensor, dict[str, float]]:
         patches = batch_of(source, recipe, batch, step_generator(seed, step))
-        images = patches.image.to(device=device, memory_format=layout(network))
+        images = patches.image[list(mine(batch))].to(device=device, memory_format=layout(network))
         with mixed_precision(device):
             return objective(network, images, _truth(patches, spacing_mm, device))
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from voxfield.errors import SettingsError
 from voxfield.plugins import find
+from voxfield.processes import gathered
 from voxfield.segmentation.losses._dice_ce import dice_cross_entropy
 from voxfield.segmentation.losses._truth import Truth
 from voxfield.segmentation.networks import OwnLoss
@@ -66,14 +67,15 @@ class Objective:
     def __call__(self, network: nn.Module, images: Tensor, truth: Truth) -> tuple[Tensor, dict[str, float]]:
         """Loss () of a batch, and the unweighted value of each part by name.
 
-        images  (b, channels, x, y, z)
+        images  (b, channels, x, y, z), of several processes each its part
+        truth   of the whole batch
         """
         if isinstance(network, OwnLoss):
-            outputs = network.outputs(images)
+            outputs = _gathered(network.outputs(images))
             loss = network.own_loss(outputs, truth)
             logits = network.decode(outputs) if self.terms else None
         else:
-            logits = network(images)
+            logits = gathered(network(images))
             loss = dice_cross_entropy(logits, truth.target, truth.weight)
         parts = {"base": float(loss.detach())}
         if logits is None:
@@ -84,6 +86,10 @@ class Objective:
                 loss = loss + weight * value
                 parts[name] = float(value.detach())
         return loss, parts
+
+
+def _gathered(outputs: Any) -> Any:
+    return [gathered(each) for each in outputs] if isinstance(outputs, list) else gathered(outputs)
 
 
 def objective(config: Config) -> Objective:
