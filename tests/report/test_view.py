@@ -37,10 +37,11 @@ def test_patient_right_is_left_and_head_is_up(order: tuple[int, ...], signs: tup
     assert sagittal == pytest.approx([width / 2 + 5, height / 2 - 6])  # posterior is on the right of a sagittal one
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.int16])
 @pytest.mark.parametrize(("order", "signs"), ORIENTATIONS[::5])
-def test_bright_voxel_is_seen_where_it_lies(order: tuple[int, ...], signs: tuple[int, ...]) -> None:
+def test_bright_voxel_is_seen_where_it_lies(order: tuple[int, ...], signs: tuple[int, ...], dtype: type) -> None:
     grid = grid_of(order, signs)
-    values = np.zeros(SHAPE)
+    values = np.zeros(SHAPE, dtype)
     values[2, 3, 4] = 1.0
     everywhere = np.ones(SHAPE, dtype=bool)
     frame = make_frame(grid, None)

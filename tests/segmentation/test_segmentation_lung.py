@@ -1,4 +1,4 @@
-"""segmentation.lung: exact lungs of simulated chests, refusals, findings, real crops; distances by hand."""
+"""segmentation.lung: exact lungs of simulated chests, refusals, findings, real crops."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -13,7 +13,6 @@ from voxfield.context import Context
 from voxfield.errors import InputError
 from voxfield.phantoms import airway, chest_ct
 from voxfield.segmentation import lung
-from voxfield.segmentation._lung_mask import lung_distance
 from voxfield.testing import StageContract
 
 
@@ -84,24 +83,6 @@ def test_values_that_are_not_hu_are_refused(values: tuple[float, float], hint: s
     data = np.random.default_rng(0).uniform(*values, (10, 10, 10)).astype("f4")
     with pytest.raises(InputError, match=hint):
         lung(Image(data, np.eye(4)))
-
-
-def test_distance_in_a_slab_is_the_depth() -> None:
-    mask = np.zeros((9, 9, 20), bool)
-    mask[:, :, 5:15] = True
-    distance = lung_distance(mask, np.array([1.0, 1.0, 2.0]))
-    # Faces lie half a (mean) voxel beyond the last centres; the sides of the field of view are no surface.
-    half = (1 + 1 + 2) / 3 / 2
-    assert distance[4, 4, 5] == pytest.approx(2 - half)
-    assert distance[4, 4, 9] == pytest.approx(10 - half)
-    assert distance[0, 0, 9] == distance[4, 4, 9]
-    assert distance[4, 4, 2] == pytest.approx(half - 6)
-    assert ((distance > 0) == mask).all()
-
-
-def test_distance_to_no_lung_is_refused() -> None:
-    with pytest.raises(ValueError, match="empty"):
-        lung_distance(np.zeros((4, 4, 4), bool), np.ones(3))
 
 
 @pytest.mark.data

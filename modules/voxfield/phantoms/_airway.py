@@ -111,5 +111,9 @@ def _lung_labels(
     # The axes of body and box are parallel, so a coordinate depends on one index only.
     centers = [(np.arange(n) + 0.5) * edge for n, edge in zip(shape, spacing, strict=True)]
     body = [(c - box_of_body[a, 3]) * box_of_body[a, a] for a, c in enumerate(centers)]
-    right, left = lungs.inside(*np.meshgrid(*body, indexing="ij", sparse=True))
-    return np.where(right, 1, np.where(left, 2, 0)).astype("uint8")
+    x, y, z = np.meshgrid(*body, indexing="ij", sparse=True)
+    labels = np.zeros(shape, dtype=np.uint8)
+    for k in range(shape[2]):  # by slices, since an adult's chest takes gigabytes at once
+        right, left = lungs.inside(x, y, z[:, :, k : k + 1])
+        labels[:, :, k : k + 1] = np.where(right, 1, np.where(left, 2, 0))
+    return labels

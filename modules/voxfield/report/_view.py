@@ -204,7 +204,7 @@ def project(values: NDArray[Any], grid: Grid, frame: Frame, view: View, mask: Ma
     axis = _voxel_axis(grid, frame, view)
     present = np.asarray(mask.any(axis=axis, keepdims=True), dtype=bool)
     if how == "max":
-        flat = np.max(values, axis=axis, keepdims=True, where=mask, initial=-np.inf)
+        flat = np.max(values, axis=axis, keepdims=True, where=mask, initial=values.min())
     else:
         total = np.sum(values, axis=axis, keepdims=True, where=mask)
         flat = total / np.maximum(mask.sum(axis=axis, keepdims=True), 1)

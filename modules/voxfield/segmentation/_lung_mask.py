@@ -1,4 +1,4 @@
-"""Lungs in a chest CT, and the distance to their surface.
+"""Lungs in a chest CT.
 
 The classical way (threshold, components, closing: Hu, Hoffman and Reinhardt, IEEE TMI 20(6), 2001), with two
 changes. Air in airways and around the patient is told from parenchyma by its HU before components are counted,
@@ -60,24 +60,6 @@ def find_lungs(hu: NDArray[np.generic], spacing: Floats, threshold_hu: float, cl
     if factors.max() > 1:
         mask = _sharpened(mask, factors, np.asarray(hu) < threshold_hu)
     return Lungs(mask, found.parts, found.mode_hu)
-
-
-def lung_distance(mask: Mask, spacing: Floats) -> NDArray[np.float32]:
-    """Distance of every voxel to the surface of the lung, mm, positive inside and negative outside.
-
-    mask     (i, j, k) bool, not empty
-    spacing  (3,) mm
-
-    The surface lies half a voxel beyond the last voxel of the lung; where the field of view cuts the lung, it has
-    none.
-    """
-    if not mask.any():
-        raise ValueError("the lung mask is empty; a distance to it is not defined")
-    half = np.float32(0.5 * spacing.mean())
-    inside = _distance(mask, spacing) if not mask.all() else np.full(mask.shape, np.inf, np.float32)
-    outside = _distance(~mask, spacing)
-    distance: NDArray[np.float32] = np.where(mask, np.maximum(inside - half, 0), np.minimum(half - outside, 0))
-    return distance
 
 
 def _coarse_lungs(smooth: Floats, spacing: Floats, threshold_hu: float, closing_mm: float) -> Lungs | None:
