@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tube
 from html_check import Page
+from PIL import Image as Picture
 
-from voxfield.artifacts import LabelMap, Metrics, Report, Table, VectorImage
+from voxfield.artifacts import Image, LabelMap, Metrics, Report, Table, VectorImage
 from voxfield.report import subject
 
 HOSTILE = "<script>alert('x')</script>\"><img src=x onerror=y>&amp;"
@@ -181,3 +182,16 @@ def test_series_shows_its_fastest_frame(made: dict[str, Any]) -> None:
     series = VectorImage(data, made["velocity"].affine, unit="m/s")
     text = page_of(subject(made["image"], made["mask"], velocity=series).page).text
     assert "Of 3 frames, number 2 is shown" in text
+
+
+@pytest.mark.parametrize(("lumen", "words"), [(300, "brightest"), (-1000, "mean")])
+def test_dark_lumens_are_seen_through_by_the_mean(lumen: int, words: str) -> None:
+    """An airway in CT: the brightest voxel of a line of sight would be muscle everywhere."""
+    data = np.full((24, 20, 30), 40, np.int16)
+    data[10:14, 8:12] = lumen
+    mask = LabelMap((data == lumen).astype(np.uint8), np.eye(4))
+    made = subject(Image(data, np.eye(4)), mask).page
+    text = made.pages["index.html"].decode()
+    assert f"Coronal, {words} along the line of sight" in text
+    shown = np.asarray(Picture.open(io.BytesIO(made.pages["assets/coronal-projection.png"])))
+    assert np.ptp(shown) > 100

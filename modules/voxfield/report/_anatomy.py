@@ -8,6 +8,7 @@ from markupsafe import Markup
 from voxfield.report._material import Material
 from voxfield.report._raster import grey, window
 from voxfield.report._sheet import Picture, Sheet, views
+from voxfield.report._sight import look_through
 from voxfield.report._vector import outline, stroke
 from voxfield.report._view import View, pitch_of, project, read, read_flat
 
@@ -77,18 +78,17 @@ def _share(values: Any) -> Any:
 
 
 def projections(material: Material, sheet: Sheet) -> list[dict[str, Any]]:
-    """Per view the brightest voxel along every line of sight, and the outline of the whole lumen."""
+    """Per view the volume as seen through (see `_sight`), and the outline of the whole lumen."""
     image, frame = material.image, material.frame
     pitch = pitch_of(frame, image.grid, finer=1.5)
-    everywhere = np.ones((1, 1, 1), dtype=bool)
     low, _ = window(image.data)
     shown = []
     for view in views():
-        flat, _ = project(image.data, image.grid, frame, view, np.broadcast_to(everywhere, image.grid.shape), "max")
-        pixels = read_flat(flat, image.grid, frame, view, pitch)
-        name = sheet.add(f"{view.name}-mip", grey(pixels, low, float(np.nanpercentile(pixels, 99.8)) + 1e-6))
-        title = f"{view.name.capitalize()}, brightest along the line of sight"
-        alt = f"Maximum intensity projection, {view.name}, with the silhouette of the lumen."
+        sight = look_through(material, view, pitch, low)
+        name = sheet.add(f"{view.name}-projection", grey(sight.pixels, sight.low, sight.high))
+        words = {"max": ("brightest", "Maximum intensity"), "mean": ("mean", "Mean intensity")}[sight.how]
+        title = f"{view.name.capitalize()}, {words[0]} along the line of sight"
+        alt = f"{words[1]} projection, {view.name}, with the silhouette of the lumen."
         shown.append(sheet.show(Picture(view, title, alt, [(name, "scan")], silhouette(material, view))))
     return shown
 
