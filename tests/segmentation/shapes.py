@@ -100,16 +100,18 @@ def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
 def interpolated(mask: NDArray[np.bool_], places: Iterable[int], spacing: Iterable[float]) -> NDArray[np.bool_]:
     """Shape-based interpolation, the classical reference, of a mask (x, y, z) seen on slices z of `places` only.
 
-    Raya and Udupa (IEEE TMI 9(1), 1990): signed distances within each slice, linear between slices, constant beyond
-    the outer ones. A slice without the shape has no contour: it counts as one slice distance away from it.
+    Raya and Udupa (IEEE TMI 9(1), 1990): signed distances within each slice, linear between slices; beyond the outer
+    ones they fall by the way gone. A slice without the shape has no contour: it counts as one slice distance away.
     """
     at = np.array(sorted(places))
     mm = np.array(list(spacing), dtype=np.float64)
     empty = -float(np.diff(at).max() * mm[2])
     levels = np.stack([_signed_distance(mask[:, :, z], mm[:2], empty) for z in at], axis=-1)
-    above = np.clip(np.searchsorted(at, np.arange(mask.shape[2])), 1, len(at) - 1)
-    weight = np.clip((np.arange(mask.shape[2]) - at[above - 1]) / (at[above] - at[above - 1]), 0, 1)
-    return (1 - weight) * levels[..., above - 1] + weight * levels[..., above] > 0
+    z = np.arange(mask.shape[2])
+    above = np.clip(np.searchsorted(at, z), 1, len(at) - 1)
+    weight = np.clip((z - at[above - 1]) / (at[above] - at[above - 1]), 0, 1)
+    beyond_mm = np.maximum(np.maximum(at[0] - z, z - at[-1]), 0) * mm[2]
+    return (1 - weight) * levels[..., above - 1] + weight * levels[..., above] > beyond_mm
 
 
 def _signed_distance(mask: NDArray[np.bool_], spacing: Floats, empty: float) -> Floats:

@@ -1,4 +1,4 @@
-"""segmentation.from_slices: exact shapes, geometry, honest error, resuming, refusals."""
+"""segmentation.from_slices: the contract, honest error, resuming, refusals."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from shapes import SHAPES, UNANNOTATED, capsule, centres, dice, draw, ellipsoid, every, grid_of, interpolated, oblique
+from shapes import SHAPES, UNANNOTATED, centres, dice, draw, ellipsoid, every, grid_of
 
 from voxfield import registry
-from voxfield.artifacts import Artifact, Grid, Image, LabelMap
+from voxfield.artifacts import Artifact, Grid, LabelMap
 from voxfield.context import Context
 from voxfield.errors import InputError
 from voxfield.runner import Call, run
@@ -20,12 +20,8 @@ from voxfield.testing import StageContract
 COARSE = grid_of((1.25, 1.25, 1.25))
 
 
-def shape_of(*maps: LabelMap, reference: Image | None = None, steps: int = 200, folds: int = 0) -> Any:
-    return from_slices(maps[0], maps[1:], reference, steps=steps, folds=folds, ctx=Context(device="cpu"))
-
-
-def blank(grid: Grid) -> Image:
-    return Image(np.zeros(grid.shape, np.float32), grid.affine)
+def shape_of(*maps: LabelMap, steps: int = 5, folds: int = 0) -> Any:
+    return from_slices(maps[0], maps[1:], steps=steps, folds=folds, ctx=Context(device="cpu"))
 
 
 class TestFromSlices(StageContract):
@@ -43,91 +39,11 @@ class TestFromSlices(StageContract):
         return {"steps": 5, "folds": 2}
 
 
-@pytest.mark.parametrize("name", SHAPES)
-def test_exact_shapes_from_six_slices(name: str) -> None:
-    truth, seen = SHAPES[name](centres(COARSE)), every(COARSE, 6)
-    plain = dice(interpolated(truth, np.flatnonzero(seen[0, 0]), COARSE.spacing), truth)
-    result = shape_of(draw(SHAPES[name], COARSE, seen), steps=300)
-    found = result.mask.data > 0
-    # Slices cut the sphere square, where interpolation is at its best; it is not beaten there.
-    assert dice(found, truth) > (0.92 if name == "sphere" else max(plain, 0.85))
-    assert dice(found[seen], truth[seen]) > 0.94
-    assert result.metrics.values["fit"]["dice"]["organ"] == dice(found[seen], truth[seen])
-    assert np.array_equal(found, result.probability.data > 0.5)
-    assert result.mask.labels == {1: "organ"}
-
-
-def test_oblique_planes_in_a_volume_and_slices_with_their_own_affines() -> None:
-    inside = SHAPES["ellipsoid"]
-    truth = inside(centres(COARSE))
-    seen = oblique(COARSE, (1, 2, 2), (-9, -3, 3, 9))
-    assert dice(shape_of(draw(inside, COARSE, seen)).mask.data > 0, truth) > 0.93
-    turn = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0]
-    single = []
-    for axis in range(3):
-        affine = np.eye(4)
-        affine[:3, :3] = np.roll(turn, axis, axis=1)
-        affine[:3, 3] = affine[:3, :3] @ [-20, -20, 0.5]
-        grid = Grid((41, 41, 1), affine)
-        single.append(LabelMap(inside(centres(grid)).astype(np.uint8), affine, labels={1: "organ"}))
-    result = shape_of(*single, reference=blank(COARSE))
-    assert result.mask.grid.same_as(COARSE)
-    assert result.metrics.values["planes"] == 3
-    assert dice(result.mask.data > 0, truth) > 0.93
-
-
-def test_same_planes_on_other_grids_give_the_same_shape() -> None:
-    inside, heights = SHAPES["oblique capsule"], (-15, -9, -3, 3, 9, 15)
-    reference = blank(COARSE)
-    masks = []
-    for spacing in ((1, 1, 2), (0.8, 1.25, 6)):
-        grid = grid_of(spacing, half_mm=18)
-        seen = np.isin(np.round(centres(grid)[..., 2]), heights)
-        masks.append(shape_of(draw(inside, grid, seen), reference=reference).mask.data > 0)
-    assert dice(*masks) > 0.93
-    turned = Grid((40, 40, 40), np.array([[0, 0, -1.0, 19.5], [1, 0, 0, -19.5], [0, 1, 0, -19.5], [0, 0, 0, 1]]))
-    seen = np.isin(np.round(centres(turned)[..., 2] - 0.5), heights)
-    upright = np.isin(np.round(centres(grid_of())[..., 2] - 0.5), heights)
-    pair = [
-        shape_of(draw(inside, g, s), reference=reference).mask.data > 0
-        for g, s in ((turned, seen), (grid_of(), upright))
-    ]
-    assert dice(*pair) > 0.93
-
-
-def test_unit_of_length_does_not_matter() -> None:
-    whole = draw(SHAPES["torus"], COARSE, every(COARSE, 6))
-    tiny = LabelMap(whole.data, np.diag([0.01, 0.01, 0.01, 1]) @ whole.affine, unannotated=UNANNOTATED)
-    one, other = (shape_of(a, steps=60).mask.data > 0 for a in (whole, tiny))
-    assert dice(one, other) > 0.99
-
-
-def test_stack_of_thick_slices_is_brought_to_a_finer_grid() -> None:
-    inside, thick = SHAPES["branching tube"], grid_of((1, 1, 5))
-    stack = LabelMap(inside(centres(thick)).astype(np.uint8), thick.affine)
-    result = shape_of(stack, reference=blank(COARSE))
-    assert result.metrics.values["planes"] == thick.shape[2]
-    assert dice(result.mask.data > 0, inside(centres(COARSE))) > 0.87
-
-
-def test_several_labels_keep_their_values() -> None:
-    points = centres(COARSE)
-    outer, inner = ellipsoid(15, 12, 15)(points), capsule((-2, 0, -9), (2, 0, 9), 6)(points)
-    truth = np.where(inner, 3, np.where(outer, 7, 0))
-    seen = every(COARSE, 6)
-    sparse = LabelMap(np.where(seen, truth, UNANNOTATED), COARSE.affine, labels={3: "core"}, unannotated=UNANNOTATED)
-    result = shape_of(sparse)
-    assert result.mask.labels == {3: "core", 7: "label-7"}
-    assert dice(result.mask.data == 3, truth == 3) > 0.85
-    assert dice(result.mask.data == 7, truth == 7) > 0.85
-    assert dice(result.mask.data > 0, truth > 0) > 0.93
-
-
 def test_nothing_is_foreground_far_from_what_was_drawn() -> None:
     grid = grid_of((2, 2, 2), half_mm=60)
     seen = np.zeros(grid.shape, bool)
     seen[25:36, 25:36, [27, 30, 33]] = True
-    result = shape_of(draw(ellipsoid(8, 8, 8), grid, seen), steps=5)
+    result = shape_of(draw(ellipsoid(8, 8, 8), grid, seen))
     distance = np.linalg.norm(centres(grid), axis=-1)
     assert result.metrics.values["gap_mm"] == pytest.approx(6)
     assert result.probability.data[distance > 8 + 6 + 2].max() == 0
@@ -146,7 +62,9 @@ def test_left_out_agreement_is_that_of_a_field_which_never_saw_the_plane() -> No
         own = (slice(None), slice(None), places[plane])
         assert values["planes"][plane]["organ"] == pytest.approx(dice(alone[own], truth[own]))
     assert values["dice"]["organ"] < result.metrics.values["fit"]["dice"]["organ"]
-    assert result.disagreement.data[seen].mean() < result.disagreement.data[~seen].mean()
+    wrong = (result.mask.data > 0) != truth
+    unsure = result.disagreement.data
+    assert unsure[wrong].mean() > 2 * unsure[~wrong & (unsure > 0)].mean()
 
 
 def test_killed_run_keeps_its_finished_fields_and_ends_with_the_same_bytes(
