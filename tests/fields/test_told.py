@@ -1,4 +1,4 @@
-"""Where the field is told, and what it is told from: beyond a wall that is not shown, under caps, at the edge of view.
+"""Where the field is told, and what from: beyond a wall that is not shown, and under caps.
 
 The flow is plug flow: one velocity everywhere, also beyond the wall that was drawn, so that the right answer is known
 in every cell, and no condition holds at any wall.
@@ -11,9 +11,8 @@ from scipy.ndimage import binary_dilation
 
 from voxfield.artifacts import Image, LabelMap, VectorImage
 from voxfield.fields import reconstruct
-from voxfield.fields._data import take_measured
 from voxfield.fields._reconstruct import Reconstruction
-from voxfield.fields._setting import make_observation, make_window
+from voxfield.fields._setting import make_window
 
 SHAPE = (11, 11, 14)
 PLUG = np.array([0.2, -0.1, 0.6])
@@ -96,22 +95,6 @@ def test_voxels_under_caps_are_no_data(velocity: VectorImage) -> None:
     spoilt = VectorImage(np.where(under[..., None, None], 99, velocity.data), np.eye(4), unit="m/s")
     expected = solved(velocity, lumen, openings, "none").mean.data
     np.testing.assert_array_equal(solved(spoilt, lumen, openings, "none").mean.data, expected)
-
-
-@pytest.mark.parametrize(("refine", "operator", "alignment"), [
-    (1, "cell-average", "cell"), (2, "cell-average", "cell"), (2, "corner-aligned", "corner"),
-])  # fmt: skip
-def test_voxels_at_the_edge_of_view_are_as_full_as_those_inside(
-    velocity: VectorImage, refine: int, operator: str, alignment: str
-) -> None:
-    """A tube that leaves the view: its first slice holds as much lumen as the next one."""
-    chance = Image(tube(RADIUS).astype(np.float32), np.eye(4))
-    window = make_window(velocity, chance, None, None, refine=refine, alignment=alignment, lowest=0.5)
-    seen = make_observation(window, refine, operator, alignment)
-    data = take_measured(velocity, window, seen, 0.5, np.random.default_rng(0))
-    fill = {tuple(v): f for v, f in zip(data.voxels.tolist(), data.fraction, strict=True)}
-    first = {place[:2]: f for place, f in fill.items() if place[2] == 0}
-    assert first == pytest.approx({place[:2]: f for place, f in fill.items() if place[2] == 5})
 
 
 def test_the_window_holds_all_that_lies_beyond_a_cap(velocity: VectorImage) -> None:

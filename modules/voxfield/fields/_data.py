@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from voxfield.artifacts import VectorImage
@@ -21,10 +19,10 @@ def take_measured(
 ) -> Measured:
     """The voxels in the lumen, in random order. Under caps are none: what a mask holds beyond an end may not flow."""
     refine = observation.box.refine
-    occupancy, view = np.zeros(observation.box.shape), np.zeros(observation.box.shape)
+    occupancy = np.zeros(observation.box.shape)
     part = tuple(slice(0, n) for n in window.probability.shape)
-    occupancy[part], view[part] = np.where(window.caps, 0.0, window.probability), 1.0
-    voxels = np.argwhere(_share(occupancy, view, observation.fraction) >= least_fraction)
+    occupancy[part] = np.where(window.caps, 0.0, window.probability)
+    voxels = np.argwhere(observation.fraction(occupancy) >= least_fraction)
     extent = np.array(window.probability.shape) // refine
     voxels = voxels[(voxels < extent).all(axis=1)]
     if len(voxels) < FEWEST_VOXELS:
@@ -33,17 +31,10 @@ def take_measured(
             file=velocity.file,
         )
     voxels = voxels[rng.permutation(len(voxels))]
-    fill = _share(occupancy, view, observation.fraction if refine > 1 else _blurred)
+    fill = observation.fraction(occupancy) if refine > 1 else _blurred(occupancy)
     data = velocity.data[tuple((voxels + window.start // refine).T)].astype(np.float64)
     axes = velocity.grid.axes
     return Measured(voxels, np.moveaxis(data @ axes, 1, 2), fill[tuple(voxels.T)], axes)
-
-
-def _share(occupancy: Real, view: Real, fraction: Callable[[Real], Real]) -> Real:
-    """Fill of the voxels by the part of them that lies in the view: what is out of it may be lumen as well."""
-    seen = fraction(view)
-    share: Real = np.divide(fraction(occupancy), seen, out=np.zeros_like(seen), where=seen > 0)
-    return share
 
 
 def _blurred(occupancy: Real) -> Real:
