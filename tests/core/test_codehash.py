@@ -8,7 +8,10 @@ from voxfield import codehash
 
 FILES = {
     "__init__.py": "",
-    "first.py": 'PARTS = {"k": "pack.named:K"}\n\ndef f(x):\n    """Doc."""\n    from pack import second\n\n    return second.g(x)  # why\n',
+    "first.py": (
+        'PARTS = {"k": "pack.named:K"}\n\n'
+        'def f(x):\n    """Doc."""\n    from pack import second\n\n    return second.g(x)  # why\n'
+    ),
     "second.py": "from pack.deep.third import H\n\ndef g(x):\n    return x + H\n",
     "unrelated.py": "X = 1\n",
     "named.py": "K = 1\n",

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from voxfield.grading.metrics import scores
 from voxfield.bootstrap import interval, patient_weights
+from voxfield.grading.metrics import scores
 
 
 def report_card(
