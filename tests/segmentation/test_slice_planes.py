@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from shapes import SHAPES, centres, draw, every, grid_of, oblique
+from shapes import SHAPES, centres, draw, ellipsoid, every, grid_of, oblique
 
 from voxfield.artifacts import LabelMap
 from voxfield.segmentation.slices._annotated import gather
+from voxfield.segmentation.slices._beyond import background_beyond
 from voxfield.segmentation.slices._fit import widest_gap_mm
 from voxfield.segmentation.slices._planes import SCATTERED, find_planes
 
@@ -90,3 +91,21 @@ def test_maps_on_their_own_grids_meet_in_the_world() -> None:
     assert set(own[:, 0]) == {3.0}, "the slice faces x and comes first"
     inside = drawn.points[(drawn.planes == 0) & (drawn.classes == 1)]
     assert np.allclose(inside[:, 1], inside[:, 2])
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_beyond_the_outer_planes_a_disc_ends_as_a_cone(count: int) -> None:
+    """A cylinder of radius 9: at a way t beyond its last slice, background begins where 9 - r < t."""
+    grid = grid_of((0.5, 0.5, 5))
+    seen = np.zeros(grid.shape, bool)
+    seen[:, :, 3 : 3 + count] = True
+    drawn = gather([draw(ellipsoid(9, 9, 1e6), grid, seen)], [1], np.random.default_rng(0))
+    points = background_beyond(drawn, 8.0, np.random.default_rng(1))
+    height = drawn.points[:, 2]
+    way = np.maximum(points[:, 2] - height.max(), height.min() - points[:, 2])
+    left = 9 - np.linalg.norm(points[:, :2], axis=1)
+    assert way.min() > 0
+    assert (left - way).max() < 0.7
+    assert len(points) > 1000
+    over = (way > 4) & (way < 5) & (left > 0)
+    assert np.histogram(left[over], bins=[0, 1, 2, 3, 4])[0].min() > 20, "all of it, up to the cone"

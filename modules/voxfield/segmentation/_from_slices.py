@@ -59,10 +59,11 @@ def from_slices(
     steps: updates of each field's weights
     folds: fields that each lack every n-th plane, for `left_out` and `disagreement`; 0 for none
 
-    Nothing is foreground farther from drawn foreground than `gap_mm`. Planes within a volume are found by their shape;
-    voxels that lie on none are used and never left out. Raises InputError for drawings with nothing but one label, one
-    plane, no contour, labels with two names, and an annotation without unannotated voxels. A run that was killed keeps
-    the fields that it had finished and ends with the same bytes.
+    Beyond the outer planes the shape closes about as fast as its outline there is wide, and nothing is foreground
+    farther from drawn foreground than `gap_mm`: draw where it ends. Planes within a volume are found by their shape;
+    voxels that lie on none are used and never left out. Raises InputError for drawings with nothing but one label,
+    one plane, no contour, labels with two names, and an annotation without unannotated voxels. A run that was killed
+    keeps the fields that it had finished and ends with the same bytes.
     """
     import numpy as np
 

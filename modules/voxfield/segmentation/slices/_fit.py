@@ -8,8 +8,9 @@ on the gradient, |grad f| <= a near contours, against ripples (the regularizatio
 
 Ours, because masks are voxels and not polygons: samples are annotated voxel centres, level k drawing from those within
 2^-k of the farthest one from a contour; a is 2 logits per voxel edge that a contour crosses; Fourier features end at a
-wavelength of about four times the widest gap between planes (finer ones would be free to ripple between them); and a
-foreground farther from all foreground drawn than that gap is not believed: the field says background there.
+wavelength of about four times the widest gap between planes (finer ones would be free to ripple between them); the
+shape ends beyond the outer planes as `_beyond` says; and foreground farther from all foreground drawn than the widest
+gap is not believed: the field says background there.
 """
 
 import math
@@ -24,9 +25,10 @@ from torch.nn import functional
 
 from voxfield.segmentation._optimise import step_generator
 from voxfield.segmentation.slices._annotated import Annotated, Floats
+from voxfield.segmentation.slices._beyond import background_beyond
 from voxfield.segmentation.slices._field import Field, with_background
 
-BATCH = 512  # voxels of a step, besides contour points
+BATCH = 512  # drawn voxels of a step; contour points, and points beyond the planes, are an eighth of it each
 LEARNING_RATE = 1e-2
 WARM_UP = 20  # steps
 DECAY = 0.9
@@ -102,12 +104,12 @@ def _distances(tree: cKDTree, points: Floats, limit_mm: float = math.inf) -> Flo
 
 
 class Samples:
-    """Points, targets and contours of one fit, in field coordinates, and how they are drawn.
+    """Points, targets and contours of one fit, in field coordinates, and how they are chosen.
 
     Points farther than two gaps from the foreground are left out: the field is never asked so far away.
     """
 
-    def __init__(self, annotated: Annotated, fitted: Fitted, device: torch.device) -> None:
+    def __init__(self, annotated: Annotated, fitted: Fitted, seed: int, device: torch.device) -> None:
         near = annotated.keep(np.isfinite(_distances(fitted.shape, annotated.points, 2 * fitted.gap_mm)))
         ends = near.points[near.edges]
         middles = ends.mean(axis=1)
@@ -116,15 +118,19 @@ class Samples:
         farthest = distance.max()
         reaches = [max(farthest / 2**k, 1.5 * self.edge * fitted.scale_mm) for k in range(LEVELS)]
         self.levels = [torch.from_numpy(np.flatnonzero(distance <= reach)) for reach in reaches]
-        self.targets = torch.eye(1 + fitted.field.labels)[torch.from_numpy(near.classes)].to(device)
+        beyond = background_beyond(annotated, fitted.gap_mm, np.random.default_rng(seed))
+        classes = np.concatenate([near.classes, np.zeros(len(beyond), dtype=np.int64)])
+        points = (np.concatenate([near.points, beyond]) - fitted.centre) / fitted.scale_mm
+        self.targets = torch.eye(1 + fitted.field.labels)[torch.from_numpy(classes)].to(device)
+        self.points = torch.from_numpy(points).float().to(device)
         self.edges = torch.from_numpy(near.edges)
-        self.points = torch.from_numpy((near.points - fitted.centre) / fitted.scale_mm).float().to(device)
+        self.drawn, self.beyond = torch.arange(len(near.points)), torch.arange(len(near.points), len(points))
         self.gap = fitted.gap_mm / fitted.scale_mm
 
     def draw(self, level: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Points (b, 3) and class probabilities (b, 1 + labels) of one step, all levels up to `level` alike."""
         anywhere = int(BATCH * ANYWHERE)
-        index = [_some(torch.arange(len(self.points)), anywhere, generator)]
+        index = [_some(self.drawn, anywhere, generator), _some(self.beyond, BATCH // 8, generator)]
         index += [_some(self.levels[k], (BATCH - anywhere) // (level + 1), generator) for k in range(level + 1)]
         edges = _some(self.edges, BATCH // 8, generator)
         chosen = torch.cat(index)
@@ -142,13 +148,14 @@ class Samples:
 
 
 def _some(items: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    return items[torch.randint(len(items), (count,), generator=generator)]
+    """Items drawn with replacement; none of none."""
+    return items[torch.randint(len(items), (count,), generator=generator)] if len(items) else items
 
 
 def fit(annotated: Annotated, fitted: Fitted, *, steps: int, seed: int, device: torch.device) -> None:
     """Train the field in place; all that is random in a step follows from (seed, step)."""
     field = fitted.field.to(device).train()
-    samples = Samples(annotated, fitted, device)
+    samples = Samples(annotated, fitted, seed, device)
     optimiser = torch.optim.Adam(field.parameters(), lr=LEARNING_RATE)
     for step in range(steps):
         warm = min(1.0, (step + 1) / min(WARM_UP, steps))
