@@ -8,12 +8,12 @@ distances by a k-d tree, and the nearest branch of each voxel by another (scipy)
 transform of the volume. The bookkeeping between them is not counted, and no distance transform is. CPU seconds.
 """
 
-import resource
 import time
 from collections.abc import Callable
 from typing import Any
 
 from _common import Claim, cpu_ratio, finish, options
+from voxfield.records import peak_memory_mb
 
 Masks = Any  # (x, y, z) bool arrays; numpy is imported after the threads are set
 
@@ -151,7 +151,7 @@ def main() -> None:
         reference = tree((512, 512, 600), 11.4, 8, seed=0)
         ours = measured(damaged(reference, seed=1), reference)
         large = cpu_seconds(ours)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        peak = peak_memory_mb()["host"]
         rows.append(
             {
                 "case": "512 x 512 x 600, ours",

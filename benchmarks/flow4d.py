@@ -7,7 +7,6 @@ evidence of the low-resolution data, the smoothers' weight by leave-out error on
 here speaks about scanners.
 """
 
-import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ from voxfield.artifacts import Cohort, Image, LabelMap, RawFile, VectorImage
 from voxfield.context import Context
 from voxfield.fields import reconstruct
 from voxfield.io import convert
+from voxfield.records import peak_memory_mb
 from voxfield.segmentation import annotate, predict, train
 
 Array = NDArray[np.float64]
@@ -142,7 +142,7 @@ def row(
         "wall condition": facts.get("model", {}).get("condition"),
         "in - out, raw": facts.get("net_outflow_raw"),
         "CPU s": seconds,
-        "peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak MB": peak_memory_mb()["host"],
     }
 
 

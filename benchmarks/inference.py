@@ -4,7 +4,6 @@ The network is the smallest there is: what is measured is what the stage holds b
 MONAI's sliding window is run on the same volume beside it, with classes x volume held at once, as its users do.
 """
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from _common import Claim, finish, options
+from voxfield.records import peak_memory_mb
 
 SHAPE, QUICK = (512, 512, 700), (128, 128, 175)
 CLASSES = 4
@@ -73,7 +73,7 @@ def child(name: str, folder: Path, shape: tuple[int, ...]) -> None:
     """Run one of the two in this process and print its peak memory, GiB, and CPU seconds."""
     started = time.process_time()
     {"ours": ours, "peer": peer}[name](folder, shape)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak = peak_memory_mb()["host"] / 1024
     print(f"RESULT {peak} {time.process_time() - started}")
 
 

@@ -91,14 +91,22 @@ def package_versions() -> dict[str, str]:
 
 def peak_memory_mb() -> dict[str, float]:
     """Peak memory of this process so far, and of its GPU when torch has used one."""
-    import resource
-
-    scale = 1024 if sys.platform != "darwin" else 1024 * 1024
-    peak = {"host": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale, 1)}
+    peak = {"host": round(_peak_resident_mb(), 1)}
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         peak["gpu"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
     return peak
+
+
+def _peak_resident_mb() -> float:
+    status = Path("/proc/self/status")
+    if status.is_file():  # getrusage would count the peak of the process that started this one
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) / 1024
+    import resource
+
+    scale = 1024 if sys.platform != "darwin" else 1024 * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
 
 
 def write_record(path: Path, record: Mapping[str, Any]) -> None:
