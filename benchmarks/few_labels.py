@@ -58,7 +58,7 @@ class Effort:
     channels: tuple[int, ...]
 
 
-FULL = Effort((3, 6, 12), 400, 150, (8, 16, 32))
+FULL = Effort((3, 6, 12), 400, 300, (8, 16, 32))
 QUICK = Effort((5,), 400, 20, (4, 8))
 
 

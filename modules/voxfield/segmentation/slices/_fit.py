@@ -85,16 +85,17 @@ def prepare(annotated: Annotated, labels: int, seed: int) -> Fitted:
 
 def widest_gap_mm(annotated: Annotated) -> float:
     """The farthest that foreground of a plane lies from any point of another plane; of one plane, its own width."""
-    gaps = []
-    for plane in annotated.plane_numbers:
-        own = annotated.planes == plane
-        foreground = annotated.points[own & (annotated.classes > 0)]
-        if len(foreground) and not own.all():
-            gaps.append(float(_distances(cKDTree(annotated.points[~own]), foreground).max()))
-    if gaps:
-        return max(gaps)
     foreground = annotated.points[annotated.classes > 0]
-    return float(np.ptp(foreground, axis=0).max()) or 1.0
+    low, high = foreground.min(axis=0), foreground.max(axis=0)
+    width = float((high - low).max())
+    near = annotated.keep(((annotated.points >= low - width) & (annotated.points <= high + width)).all(axis=1))
+    gaps = [0.0]
+    for plane in near.plane_numbers:
+        own = near.planes == plane
+        inside = own & (near.classes > 0)
+        if inside.any() and not own.all():
+            gaps.append(float(_distances(cKDTree(near.points[~own]), near.points[inside]).max()))
+    return max(gaps) or width or 1.0
 
 
 def _distances(tree: cKDTree, points: Floats, limit_mm: float = math.inf) -> Floats:

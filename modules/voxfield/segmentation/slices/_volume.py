@@ -19,7 +19,7 @@ class Dense(NamedTuple):
     """
 
     probability: NDArray[np.float32]
-    classes: NDArray[np.int64]
+    classes: NDArray[np.int16]
     disagreement: NDArray[np.float32] | None
 
 
@@ -28,7 +28,7 @@ def evaluate(
 ) -> Dense:
     """The shape of a field, and how far others differ from it; None among them is a field of background."""
     probability = np.zeros(grid.shape, dtype=np.float32)
-    classes = np.zeros(grid.shape, dtype=np.int64)
+    classes = np.zeros(grid.shape, dtype=np.int16)
     disagreement = np.zeros(grid.shape, dtype=np.float32) if others else None
     layer = np.stack(np.meshgrid([0], *(np.arange(n) for n in grid.shape[1:]), indexing="ij"), axis=-1).reshape(-1, 3)
     for x in progress(range(grid.shape[0])):
