@@ -9,6 +9,7 @@ recomputes what it made and a cosmetic edit nothing.
 import ast
 import hashlib
 import re
+from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,7 +44,8 @@ FRAME = frozenset(
     ]
 )
 
-TARGET = re.compile(r"\w+(\.\w+)+(:\w+)?")  # a module, or something in it, as tables of parts by name write it
+# A text that names a module, or something in it, as tables of parts by name write it; as a dumped tree shows it.
+NAMED = re.compile(r"Constant\(value='(\w+(?:\.\w+)+)(?::\w+)?'")
 
 
 def code_hash(module: str) -> str:
@@ -80,16 +82,18 @@ def _source(name: str) -> Path | None:
 def _read(name: str, path: Path, _mtime: int) -> tuple[str, tuple[str, ...]]:
     tree = ast.parse(path.read_bytes())
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    imports = tuple(sorted(_imports(tree, package)))
+    imports = _imports(tree, package)
     _strip_docstrings(tree)
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), imports
+    dump = ast.dump(tree)
+    root = package.partition(".")[0]
+    needed = sorted(n for n in {*imports, *NAMED.findall(dump)} if n == root or n.startswith(f"{root}."))
+    return hashlib.sha256(dump.encode()).hexdigest(), tuple(needed)
 
 
 def _imports(tree: ast.AST, package: str) -> set[str]:
-    """Modules of the same top-level package that are imported or named anywhere in the file, functions included."""
-    root = package.partition(".")[0]
+    """Modules that are imported anywhere in the file, functions included."""
     found: set[str] = set()
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -99,13 +103,21 @@ def _imports(tree: ast.AST, package: str) -> set[str]:
                 base = f"{parent}.{base}".rstrip(".")
             found.add(base)
             found.update(f"{base}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and TARGET.fullmatch(node.value):
-            found.add(node.value.partition(":")[0])
-    return {name for name in found if name == root or name.startswith(f"{root}.")}
+    return found
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every statement, at any depth. Expressions, the bulk of a tree, hold neither imports nor docstrings."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+            waiting.extend(getattr(node, part, ()))
 
 
 def _strip_docstrings(tree: ast.AST) -> None:
     holders = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, holders) and node.body and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
