@@ -167,7 +167,7 @@ def _strip(entries: Sequence[Entry], fact: str, title: str, scale: float) -> Mar
     high = min(high, 1.01 * scale)  # all of these are shares: nothing lies above 1
     low = min(low, high - 0.02 * scale)  # a difference of less is nothing to look at
     said = f"{title}: {significant(values[0])} to {significant(values[-1])}, median {significant(median(values))}."
-    size: dict[str, float] = {"width": 360, "height": 108, "left": 10, "right": 10, "top": 8, "bottom": 30}
+    size: dict[str, float] = {"width": 360, "height": 108, "left": 20, "right": 20, "top": 8, "bottom": 30}
     chart = Chart((low, high), (0, 1), "", "", said, **size)
     ticks = nice_ticks(low, high, 6)
     chart.ticks_below([(t, number(t, ticks)) for t in ticks])
