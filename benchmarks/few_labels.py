@@ -1,11 +1,12 @@
 """How far a few labels go: 3 to 12 annotated slices of one scan, or 1, 2 and 4 labelled trees among unlabelled ones.
 
 Slices: three ways, given the same evenly spread slices: the sparse-annotation U-Net, trained on those slices of this
-one scan and asked about the rest of it (Cicek et al., 2016; it sees the image); the neural field of `segmentation.from_slices`
-(OReX; it sees no image); and the classical reference, linear interpolation of signed distances between slices (Raya and
-Udupa, 1990). Cases: exact shapes, upright and turned at random, with a simulated scan of the first; and, where the
-folder of public data sets is there, the aorta and the pulmonary artery of a CT and the hepatic veins of a label map
-without image. Labels of that CT are a model's output: what is measured is how well slices of them foretell the rest.
+one scan and asked about the rest of it (Cicek et al., 2016; it sees the image); the neural field of
+`segmentation.from_slices` (OReX; it sees no image); and the classical reference, linear interpolation of signed
+distances between slices (Raya and Udupa, 1990). Cases: exact shapes, upright and turned at random, with a simulated
+scan of the first; and, where the folder of public data sets is there, the aorta and the pulmonary artery of a CT and
+the hepatic veins of a label map without image. Labels of that CT are a model's output: what is measured is how well
+slices of them foretell the rest.
 
 Dice is taken on the voxels that nobody annotated. No setting follows from it. Trees: see `_few_trees`.
 """
