@@ -117,7 +117,8 @@ def test_a_throat_without_a_normal_segment_is_not_passed_over() -> None:
     (row,) = judged(tree)
     assert (row["grade"], row["degree_percent"]) == ("not gradable", None)
     assert row["from_root_mm"] == pytest.approx(35, abs=0.3)
-    assert row["at_least_percent"] == pytest.approx(80, abs=1)
+    # A lower bound of 80: the last radius before the end, where the vessel is widest again, does not count.
+    assert 77 < row["at_least_percent"] < 80
     # A vessel that merely tapers to its end is gradable.
     tree = Tree()
     tree.add(2 - 0.02 * ALONG, (0, 0, 1))
@@ -297,3 +298,13 @@ class TestContract(StageContract):
     def make_inputs(self) -> Mapping[str, Any]:
         _, line, probability = uncertain_tube(0)
         return {"centerline": line, "probability": probability}
+
+
+def test_an_end_that_a_face_cuts_is_no_throat() -> None:
+    """The first and last sections of a vessel are cut obliquely, or close: they say nothing about its width."""
+    tree = Tree()
+    radii = np.full(len(ALONG), 2.0)
+    radii[0], radii[-1] = 0.2, 0.2
+    tree.add(radii, (0, 0, 1))
+    (row,) = judged(tree)
+    assert (row["grade"], row["degree_percent"]) == ("none", pytest.approx(0, abs=1))

@@ -31,7 +31,7 @@ class Stenoses(NamedTuple):
     metrics: Metrics
 
 
-@stage(resources=Resources(mem_mb=4000, runtime=10), version=1)
+@stage(resources=Resources(mem_mb=4000, runtime=10), version=2)
 def stenosis(
     centerline: Centerline,
     probability: Image | None = None,

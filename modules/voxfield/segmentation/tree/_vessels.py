@@ -5,7 +5,8 @@ law (r0^3 = r1^3 + r2^3) a side branch of half the radius takes 4 % of the calib
 where all children begin. A bridge ends a vessel too, and is told apart: across it nothing was measured.
 
 A radius counts where the section is the vessel's own: outside the ball around each fork, and at least a radius away
-from a bridge, whose mouths are what the gap left of the lumen.
+from a bridge, whose mouths are what the gap left of the lumen, and from an end, where a face cuts the section or the
+lumen closes.
 """
 
 from typing import NamedTuple
@@ -107,6 +108,8 @@ def _clear(line: Centerline, children: list[list[int]]) -> NDArray[np.bool_]:
     bridge = line.kinds == BRIDGE
     for node in np.flatnonzero((line.parents >= 0) & (bridge != bridge[line.parents])).tolist():
         places += [(end, _widest_near(line, children, end)) for end in (node, int(line.parents[node]))]
+    ends = [node for node, ahead in enumerate(children) if not ahead or line.parents[node] < 0]
+    places += [(end, _widest_near(line, children, end)) for end in ends]
     for node, reach in places:
         if np.isfinite(reach):
             clear &= np.linalg.norm(line.points - line.points[node], axis=1) > reach
