@@ -1,16 +1,19 @@
 """Readers, scales, memorisation and correction by hand; training that sees through readers' errors."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from voxfield import registry
 from voxfield.artifacts import Cohort, Image, LabelMap
 from voxfield.context import Context
 from voxfield.errors import InputError, SettingsError
-from voxfield.segmentation import predict, train
+from voxfield.runner import Call, run
+from voxfield.segmentation import _optimise, _scans, predict, train
 from voxfield.segmentation.noise import _correction, _memorising, _scales
 from voxfield.segmentation.noise._readers import PACE, RELIABLE, ReaderNoise, entropy
 
@@ -118,13 +121,57 @@ def test_a_row_without_reader_is_refused() -> None:
         train(Cohort({"subject": ["a", "b"]}), scans, masks, **settings, ctx=Context(device="cpu"))
 
 
-def test_corrected_labels_are_part_of_the_training() -> None:
+def careless() -> tuple[np.ndarray, Image, LabelMap]:
+    """An exact mask, its scan, and what a reader drew who misses a quarter of the voxels."""
     mask, image = box()
-    rng = np.random.default_rng(1)
-    wrong = np.where((mask == 1) & (rng.random(mask.shape) < 0.25), 0, mask).astype(np.uint8)
-    cohort, scan = Cohort({"subject": ["a"]}), Image(image, AFFINE)
+    missed = (mask == 1) & (np.random.default_rng(1).random(mask.shape) < 0.25)
+    return mask, Image(image, AFFINE), LabelMap(np.where(missed, 0, mask).astype(np.uint8), AFFINE)
+
+
+def test_corrected_labels_are_part_of_the_training() -> None:
+    mask, scan, wrong = careless()
+    cohort = Cohort({"subject": ["a"]})
     settings = {**SETTINGS, "correct_labels": True, "validations": 12}
-    found = train(cohort, [scan], [LabelMap(wrong, AFFINE)], **settings, ctx=Context(device="cpu"))
+    found = train(cohort, [scan], [wrong], **settings, ctx=Context(device="cpu"))
     assert len(found.metrics.values["validation"]) == 12
     assert found.metrics.values["validation"][-1]["corrected"] > 0.01
     assert dice(scan, found.model, mask) > 0.9
+
+
+def test_a_killed_training_goes_on_with_its_corrected_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, scan, wrong = careless()
+    scan.save(tmp_path / "i.nii.gz")
+    wrong.save(tmp_path / "m.nii.gz")
+    Cohort({"subject": ["a"]}).save(tmp_path / "c.tsv")
+    # Memorised from the first check on: labels are corrected before the checkpoint at step 6.
+    monkeypatch.setattr(_memorising, "memorised", lambda course: True)
+    monkeypatch.setattr(_correction, "SURE", 0.5)
+    changes: dict[str, Any] = {"steps": 8, "correct_labels": True, "validations": 4, "checkpoint_every": 6}
+
+    def call(name: str) -> Call:
+        inputs: Any = {"cohort": tmp_path / "c.tsv", "images": [tmp_path / "i.nii.gz"]}
+        inputs["masks"] = [tmp_path / "m.nii.gz"]
+        settings = {**SETTINGS, **changes, "patch": [16, 16, 16], "channels": [6, 12]}
+        outputs = {"model": tmp_path / name / "m.safetensors", "metrics": tmp_path / name / "m.json"}
+        return Call(registry.get("segmentation.train"), inputs, outputs, settings, seed=2, device="cpu")
+
+    run(call("whole"))
+    update = _optimise._update
+
+    def cut(network: Any, optimiser: Any, loss_of: Any, step: int) -> Any:
+        if step == 7:
+            raise KeyboardInterrupt
+        return update(network, optimiser, loss_of, step)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_optimise, "_update", cut)
+        with pytest.raises(KeyboardInterrupt):
+            run(call("cut"))
+    run(call("cut"))
+    for name in ("m.safetensors", "m.json"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_readers_of_held_out_rows_are_no_concern() -> None:
+    columns = {"subject": ["a", "b", "c"], "split": ["train", "train", "val"], "reader": ["x", "y", None]}
+    assert _scans.readers(Cohort(columns)) == ["x", "y"]

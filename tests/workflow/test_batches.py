@@ -8,11 +8,11 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
+from runs import command, make_cohort, mtimes, voxfield
 
-from voxfield.artifacts import Cohort, Image, Table
+from voxfield.artifacts import Cohort, Table
 from voxfield.batches import Batches
 from voxfield.errors import InputError
 from voxfield.failure import main as write_notes
@@ -90,37 +90,13 @@ def test_notes_name_who_is_to_blame(
     assert {note["subject"]: note["reason"] for note in failures(tmp_path)} == blamed
 
 
-def make_cohort(folder: Path, subjects: str, side: int = 6) -> Path:
-    folder.mkdir(exist_ok=True)
-    for number, subject in enumerate(subjects):
-        if not (folder / f"{subject}.nii.gz").exists():
-            data = np.random.default_rng(number).random((side,) * 3).astype("f4")
-            Image(data, np.eye(4)).save(folder / f"{subject}.nii.gz")
-    table = folder / "cohort.tsv"
-    Table({"subject": list(subjects), "image": [f"{s}.nii.gz" for s in subjects]}).save(table)
-    return table
-
-
-def command(table: Path, run: Path, *more: str) -> list[str]:
-    words = ["run", str(BATCHED), "--directory", str(run), "--cores", "2", "--set", f"cohort={table}", *more]
-    return [sys.executable, "-m", "voxfield", *words]
-
-
-def voxfield(table: Path, run: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(table, run, *more), capture_output=True, text=True, check=False)
-
-
-def mtimes(run: Path) -> dict[str, int]:
-    return {str(p.relative_to(run)): p.stat().st_mtime_ns for p in run.rglob("*.nii.gz")}
-
-
 @pytest.mark.slow
 def test_a_bad_scan_fails_alone_and_growth_touches_no_other(tmp_path: Path) -> None:
     run, scans = tmp_path / "run", tmp_path / "scans"
     table = make_cohort(scans, "abc")
     sound = (scans / "b.nii.gz").read_bytes()
     (scans / "b.nii.gz").write_bytes(b"broken")
-    ended = voxfield(table, run)
+    ended = voxfield(BATCHED, table, run)
     assert ended.returncode == 3, ended.stderr
     assert [note["subject"] for note in failures(run)] == ["b"]
     assert "b.nii.gz: is not gzip" in (run / failures(run)[0]["log"]).read_text()
@@ -128,13 +104,13 @@ def test_a_bad_scan_fails_alone_and_growth_touches_no_other(tmp_path: Path) -> N
 
     before = mtimes(run)
     (scans / "b.nii.gz").write_bytes(sound)
-    ended = voxfield(make_cohort(scans, "abcd"), run)
+    ended = voxfield(BATCHED, make_cohort(scans, "abcd"), run)
     assert ended.returncode == 0, ended.stderr
     assert Cohort.load(run / "cohort.tsv").column("subject") == ["a", "b", "c", "d"]
     after = mtimes(run)
     assert {name: after[name] for name in before} == before
     assert len(after) == 8
-    again = voxfield(table, run)
+    again = voxfield(BATCHED, table, run)
     assert "Nothing to be done" in again.stdout + again.stderr
     verify = [sys.executable, "-m", "voxfield", "verify", str(run)]
     assert subprocess.run(verify, check=False, capture_output=True).returncode == 0
@@ -152,9 +128,9 @@ def wait_for(run: Path, count: int) -> list[Path]:
 def test_a_killed_run_keeps_the_finished_rows_of_a_batch(tmp_path: Path) -> None:
     table = make_cohort(tmp_path / "scans", "abcdef", side=96)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert voxfield(table, whole, "--set", "batch=6").returncode == 0
+    assert voxfield(BATCHED, table, whole, "--set", "batch=6").returncode == 0
     with subprocess.Popen(
-        command(table, killed, "--set", "batch=6"),
+        command(BATCHED, table, killed, "--set", "batch=6"),
         start_new_session=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -163,7 +139,7 @@ def test_a_killed_run_keeps_the_finished_rows_of_a_batch(tmp_path: Path) -> None
         os.killpg(process.pid, signal.SIGKILL)
     before = {path: path.stat().st_mtime_ns for path in finished}
     assert 2 <= len(before) < 6
-    ended = voxfield(table, killed, "--set", "batch=6")
+    ended = voxfield(BATCHED, table, killed, "--set", "batch=6")
     assert ended.returncode == 0, ended.stderr
     assert {path: path.stat().st_mtime_ns for path in before} == before, "a finished row is not done again"
     for file in whole.rglob("*.nii.gz"):
@@ -174,7 +150,9 @@ def test_a_killed_run_keeps_the_finished_rows_of_a_batch(tmp_path: Path) -> None
 def test_the_scan_that_kills_its_process_fails_alone(tmp_path: Path) -> None:
     table = make_cohort(tmp_path / "scans", "abcdef", side=96)
     run = tmp_path / "run"
-    with subprocess.Popen(command(table, run, "--set", "batch=6"), stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command(BATCHED, table, run, "--set", "batch=6"), stderr=subprocess.PIPE, text=True
+    ) as process:
         wait_for(run, 2)
         jobs = [p for p in psutil.Process(process.pid).children(recursive=True) if "--each" in p.cmdline()]
         next(p for p in jobs if p.name().startswith("python")).kill()

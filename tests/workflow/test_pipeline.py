@@ -8,10 +8,10 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
+from runs import command, make_cohort, mtimes, voxfield
 
-from voxfield.artifacts import Cohort, Image, Table
+from voxfield.artifacts import Cohort
 from voxfield.errors import InputError, SettingsError
 from voxfield.pipeline import merged_config
 from voxfield.records import hash_file
@@ -20,38 +20,13 @@ MINI = Path(__file__).parent / "mini"
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def make_cohort(folder: Path, subjects: list[str]) -> Path:
-    folder.mkdir(exist_ok=True)
-    for number, subject in enumerate(subjects):
-        path = folder / f"{subject}.nii.gz"
-        if not path.exists():
-            data = np.random.default_rng(number).random((6, 6, 6)).astype("f4")
-            Image(data, np.eye(4)).save(path)
-    table = folder / "cohort.tsv"
-    Table({"subject": subjects, "image": [f"{s}.nii.gz" for s in subjects]}).save(table)
-    return table
-
-
-def command(table: Path, run: Path, *more: str) -> list[str]:
-    words = ["run", str(MINI), "--directory", str(run), "--cores", "2", "--set", f"cohort={table}", *more]
-    return [sys.executable, "-m", "voxfield", *words]
-
-
-def voxfield(table: Path, run: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(table, run, *more), capture_output=True, text=True, check=False)
-
-
-def mtimes(run: Path) -> dict[str, int]:
-    return {str(p.relative_to(run)): p.stat().st_mtime_ns for p in run.rglob("*.nii.gz")}
-
-
 @pytest.mark.slow
 def test_failures_growth_edits_and_damage(tmp_path: Path) -> None:
     run = tmp_path / "run"
     table = make_cohort(tmp_path / "scans", ["sub-a", "sub-b", "c"])
     (tmp_path / "scans" / "sub-b.nii.gz").write_bytes(b"broken")
 
-    ended = voxfield(table, run)
+    ended = voxfield(MINI, table, run)
     assert ended.returncode == 3, ended.stderr
     assert "b: segmentation.annotate" in ended.stderr
     assert "logs/sub-b/segmentation.annotate.log" in ended.stderr
@@ -60,17 +35,17 @@ def test_failures_growth_edits_and_damage(tmp_path: Path) -> None:
     make_cohort(tmp_path / "new", ["sub-b"])
     (tmp_path / "scans" / "sub-b.nii.gz").write_bytes((tmp_path / "new" / "sub-b.nii.gz").read_bytes())
     before = mtimes(run)
-    ended = voxfield(make_cohort(tmp_path / "scans", ["sub-a", "sub-b", "c", "d"]), run)
+    ended = voxfield(MINI, make_cohort(tmp_path / "scans", ["sub-a", "sub-b", "c", "d"]), run)
     assert ended.returncode == 0, ended.stderr
     assert Cohort.load(run / "cohort.tsv").column("subject") == ["a", "b", "c", "d"]
     after = mtimes(run)
     assert {name: after[name] for name in before} == before, "adding a subject computes one subject"
 
     table = tmp_path / "scans" / "cohort.tsv"
-    dry = voxfield(table, run, "-n", "--set", "stages.segmentation.annotate.every=3").stdout
+    dry = voxfield(MINI, table, run, "-n", "--set", "stages.segmentation.annotate.every=3").stdout
     assert re.search(r"annotate\s+4\n", dry), "an edited setting recomputes what follows from it"
     started = time.monotonic()
-    again = voxfield(table, run)
+    again = voxfield(MINI, table, run)
     assert "Nothing to be done" in again.stdout + again.stderr
     assert time.monotonic() - started < 30
 
@@ -87,15 +62,15 @@ def test_failures_growth_edits_and_damage(tmp_path: Path) -> None:
 def test_killed_run_resumes_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
     table = make_cohort(tmp_path / "scans", [f"s{n}" for n in range(6)])
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert voxfield(table, whole).returncode == 0
+    assert voxfield(MINI, table, whole).returncode == 0
     with subprocess.Popen(
-        command(table, killed), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command(MINI, table, killed), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         deadline = time.monotonic() + 60
         while len(list(killed.rglob("annotation.nii.gz"))) < 2 and time.monotonic() < deadline:
             time.sleep(0.02)
         os.killpg(process.pid, signal.SIGKILL)
-    ended = voxfield(table, killed)
+    ended = voxfield(MINI, table, killed)
     assert ended.returncode == 0, ended.stderr
     for file in [*whole.rglob("*.nii.gz"), whole / "cohort.tsv"]:
         assert hash_file(file) == hash_file(killed / file.relative_to(whole))

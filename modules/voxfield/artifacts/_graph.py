@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from voxfield.artifacts._base import DEFAULT_LIMITS, Artifact, Inspection, Limits
-from voxfield.artifacts._files import open_origin, read_text
+from voxfield.artifacts._files import open_origin
 from voxfield.artifacts._table import _plain
+from voxfield.artifacts._xml import read_xml
 from voxfield.errors import InputError
 
 if TYPE_CHECKING:
@@ -64,14 +65,7 @@ class Graph(Artifact):
     def load(cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None) -> Self:
         """Read one graph without nested graphs, hyperedges or ports."""
         origin = open_origin(path)
-        text = read_text(origin)
-        if "<!" in text:  # a document type can define entities that grow without end
-            raise InputError("holds a document type or comment; expected plain GraphML", file=origin.path)
-        try:
-            graph = cls(*_parse(text))
-        except (ET.ParseError, ValueError, KeyError, InputError) as error:
-            what = error.message if isinstance(error, InputError) else str(error)
-            raise InputError(f"is no GraphML: {what}", file=origin.path) from None
+        graph = read_xml(origin, "GraphML", lambda root: cls(*_parse(root)))
         graph._opened(origin, findings)
         return graph
 
@@ -124,8 +118,7 @@ def _data(domain: str, columns: Columns, number: int) -> str:
     return "".join(parts)
 
 
-def _parse(text: str) -> tuple[int, list[list[int]], Columns, Columns]:
-    root = ET.fromstring(text)  # noqa: S314  (entities were refused by the caller)
+def _parse(root: ET.Element) -> tuple[int, list[list[int]], Columns, Columns]:
     space = {"g": XMLNS}
     graph = root.find("g:graph", space)
     if graph is None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from voxfield.artifacts._base import DEFAULT_LIMITS, Artifact, Inspection, Limits
-from voxfield.artifacts._files import open_origin, read_text
+from voxfield.artifacts._files import open_origin
+from voxfield.artifacts._xml import read_xml
 from voxfield.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,14 +48,7 @@ class Polyline(Artifact):
     def load(cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None) -> Self:
         """Read what `save` wrote: PolyData with its arrays as text."""
         origin = open_origin(path)
-        text = read_text(origin)
-        if "<!" in text:  # a document type can define entities that grow without end
-            raise InputError("holds a document type or comment; expected plain VTK XML", file=origin.path)
-        try:
-            line = cls(*_parse(text))
-        except (ET.ParseError, ValueError, KeyError, InputError) as error:
-            what = error.message if isinstance(error, InputError) else str(error)
-            raise InputError(f"is no VTK PolyData with arrays as ascii text: {what}", file=origin.path) from None
+        line = read_xml(origin, "VTK PolyData with arrays as ascii text", lambda root: cls(*_parse(root)))
         line._opened(origin, findings)
         return line
 
@@ -111,8 +105,7 @@ def _array(name: str, values: NDArray[Any]) -> str:
     return f"<DataArray {head}>{text}</DataArray>"
 
 
-def _parse(text: str) -> tuple[NDArray[Any], list[NDArray[Any]], dict[str, NDArray[Any]]]:
-    root = ET.fromstring(text)  # noqa: S314  (entities were refused by the caller)
+def _parse(root: ET.Element) -> tuple[NDArray[Any], list[NDArray[Any]], dict[str, NDArray[Any]]]:
     piece = root.find("PolyData/Piece")
     if root.get("type") != "PolyData" or piece is None:
         raise ValueError("no PolyData piece")

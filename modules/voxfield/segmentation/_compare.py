@@ -65,12 +65,12 @@ def compare(
             train.settings.validate(settings)
         except SettingsError as error:
             raise SettingsError(f"method {name!r}: {error.message}") from None
-    scans = _comparison.scans(cohort, images, masks, lungs)
-    held_out = _comparison.deal([scan.patient for scan in scans], folds, ctx.rng())
+    cases = _comparison.cases(cohort, images, masks, lungs)
+    held_out = _comparison.deal([case.patient for case in cases], folds, ctx.rng())
     rows = []
     jobs = [(name, fold) for fold in range(folds) for name in methods]
     for name, fold in ctx.progress(jobs, desc="compare"):
-        rows += _comparison.judge(name, methods[name], fold, scans, held_out, ctx)
+        rows += _comparison.judge(name, methods[name], fold, cases, held_out, ctx)
     table = Table.from_rows(sorted(rows, key=lambda row: (row["method"], row["fold"], row["subject"])))
     found = _comparison.conclude(rows, list(methods), score, level, bootstrap, ctx.rng())
     if found["patients"] < _comparison.FEWEST:

@@ -15,6 +15,7 @@ from voxfield.findings import Findings
 from voxfield.paired import holm, sign_flip_p
 from voxfield.segmentation._evaluate import evaluate
 from voxfield.segmentation._predict import predict
+from voxfield.segmentation._scans import TRAINING, Scan, split
 from voxfield.segmentation._train import train
 from voxfield.workspace import Workspace
 
@@ -23,26 +24,22 @@ MEASURED = ("dice", "cl_dice", "precision", "recall", "tree_length_detected", "b
 
 
 class Case(NamedTuple):
-    """One scan that is compared on."""
+    """One scan that is compared on, and its row."""
 
     row: Mapping[str, Any]
-    patient: str
-    image: Image
-    mask: LabelMap
-    lung: LabelMap | None
+    scan: Scan
+
+    @property
+    def patient(self) -> str:
+        """Whose scan it is."""
+        return self.scan.patient
 
 
-def scans(cohort: Cohort, images: Sequence[Image], masks: Sequence[LabelMap], lungs: Sequence[LabelMap]) -> list[Case]:
+def cases(cohort: Cohort, images: Sequence[Image], masks: Sequence[LabelMap], lungs: Sequence[LabelMap]) -> list[Case]:
     """The rows of the split "train", or all without the column."""
-    if not len(cohort) == len(images) == len(masks) or (lungs and len(lungs) != len(cohort)):
-        raise InputError(
-            f"the cohort has {len(cohort)} rows; {len(images)} images, {len(masks)} masks and {len(lungs)} lungs are "
-            "given; expected one of each for every row, or no lungs",
-            file=cohort.file,
-        )
-    own: Sequence[LabelMap | None] = lungs or [None] * len(cohort)
-    every = zip(cohort.rows(), cohort.patients, images, masks, own, strict=True)
-    return [Case(*case) for case in every if (case[0].get("split") or "train") == "train"]
+    rows = [row for row in cohort.rows() if (row.get("split") or TRAINING) == TRAINING]
+    scans = split(cohort, images, masks, lungs)[TRAINING]
+    return [Case(row, scan) for row, scan in zip(rows, scans, strict=True)]
 
 
 def deal(patients: Sequence[str], folds: int, rng: np.random.Generator) -> list[set[str]]:
@@ -65,18 +62,18 @@ def judge(
     own = replace(ctx, findings=Findings(), workspace=_part(ctx.workspace, f"{method}-{fold}"))
     learnt = [case for case in cases if case.patient not in held_out[fold]]
     columns = {name: [case.row.get(name) for case in learnt] for name in learnt[0].row if name != "split"}
-    lungs = [case.lung for case in learnt if case.lung is not None]
-    images, masks = [case.image for case in learnt], [case.mask for case in learnt]
+    images, masks = [case.scan.image for case in learnt], [case.scan.mask for case in learnt]
+    lungs = [case.scan.lung for case in learnt if case.scan.lung is not None]
     model = train(Cohort(columns), images, masks, lungs, ctx=own, **settings).model
     rows = []
     for case in cases:
         if case.patient in held_out[fold]:
-            said = predict(case.image, model, case.lung, ctx=own).mask
-            values = evaluate(said, _reference(case), ctx=own).metrics.values
+            said = predict(case.scan.image, model, case.scan.lung, ctx=own).mask
+            values = evaluate(said, _reference(case.scan), ctx=own).metrics.values
             facts = {"subject": case.row["subject"], "patient": case.patient, "fold": fold, "method": method}
             rows.append({**facts, **{name: values[name] for name in MEASURED}})
-            case.image.release()
-            case.mask.release()
+            case.scan.image.release()
+            case.scan.mask.release()
     ctx.workspace.save(f"scores-{method}-{fold}", {}, {"rows": rows})
     own.workspace.remove()
     return rows
@@ -135,12 +132,12 @@ def _per_patient(rows: Sequence[Mapping[str, Any]], method: str, score: str) -> 
     return {patient: float(np.mean(values)) for patient, values in found.items()}
 
 
-def _reference(case: Case) -> LabelMap:
+def _reference(scan: Scan) -> LabelMap:
     """The mask, with the unannotated value that the cohort gives it."""
-    told = case.row.get("unannotated")
-    if told is None or case.mask.unannotated is not None:
-        return case.mask
-    return LabelMap(case.mask.data, case.mask.affine, labels=case.mask.labels, unannotated=int(told))
+    mask = scan.mask
+    if mask.unannotated == scan.unannotated:
+        return mask
+    return LabelMap(mask.data, mask.affine, labels=mask.labels, unannotated=scan.unannotated)
 
 
 def _part(workspace: Workspace, name: str) -> Workspace:

@@ -59,7 +59,8 @@ def segment(
     """
     plan = networks[0][1]
     frame = _preprocess.frame(data.shape, affine, plan.spacing_mm)
-    terms = [p.normalisation.terms(_preprocess.moments(data)) for _, p in networks]
+    moments = _preprocess.moments(data)
+    terms = [p.normalisation.terms(moments) for _, p in networks]
     normalised = plan.normalisation.apply(data)
     seen = _preprocess.percentiles(normalised, PERCENTILES)
     channels = _inputs.of_scan(normalised, frame, plan.extras, lung)

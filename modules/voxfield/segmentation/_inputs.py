@@ -13,8 +13,8 @@ from torch import Tensor
 
 from voxfield.artifacts import LabelMap
 from voxfield.errors import InputError
-from voxfield.segmentation._extras import Extra
 from voxfield.segmentation._preprocess import Frame
+from voxfield.segmentation._settings import Extra
 
 DEPTH_MM = 30.0  # depths in the lung are told in these units, so that the channel is of order one
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from voxfield.errors import InputError
-from voxfield.segmentation._extras import Extra
 from voxfield.segmentation._preprocess import SAME_SPACING, Normalisation
+from voxfield.segmentation._settings import Extra
 
 FAMILY = "segmentation"
 SCHEMA = 1

@@ -170,6 +170,15 @@ class Normalisation:
     centre: float = 0.0
     scale: float = 1.0
 
+    @classmethod
+    def of(cls, mode: str, moments: Sequence[tuple[float, float]]) -> "Normalisation":
+        """The normalisation of a cohort whose scans have these means and standard deviations."""
+        if mode == "volume":
+            return cls()
+        means, sds = np.array(moments).T
+        # The variance over all scans: within plus between.
+        return cls(mode, float(means.mean()), float(np.sqrt((sds**2 + (means - means.mean()) ** 2).mean())))
+
     def terms(self, own: tuple[float, float]) -> tuple[float, float]:
         """Shift and scale for a volume of the given moments; scale 1 for a constant one."""
         centre, scale = (self.centre, self.scale) if self.mode == "cohort" else own

@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal, NamedTuple
 
-from annotated_types import Ge, Gt, Le, Len
+from annotated_types import Ge, Gt, Le
 
 from voxfield.artifacts import Cohort, Image, Metrics, Model
 from voxfield.errors import InputError, SettingsError
+from voxfield.segmentation._settings import Channels, Patch, Spacing, require_patch
 from voxfield.stage import Context, Resources, stage
-
-Side = Annotated[int, Ge(1), Le(512)]
-Width = Annotated[int, Ge(1), Le(1024)]
-Millimetres = Annotated[float, Gt(0)]
 
 
 class Pretraining(NamedTuple):
@@ -28,12 +25,12 @@ def pretrain(
     *,
     steps: Annotated[int, Ge(1), Le(10_000_000)] = 1000,
     batch: Annotated[int, Ge(1), Le(256)] = 2,
-    patch: tuple[Side, Side, Side] = (32, 32, 32),
+    patch: Patch = (32, 32, 32),
     architecture: str = "unet",
-    channels: Annotated[tuple[Width, ...], Len(2, 8)] = (8, 16, 32, 64),
+    channels: Channels = (8, 16, 32, 64),
     arguments: dict[str, int | str] = {},  # noqa: B006 - settings are validated into a fresh copy
     learning_rate: Annotated[float, Gt(0), Le(1)] = 0.003,
-    spacing_mm: tuple[Millimetres, Millimetres, Millimetres] | None = None,
+    spacing_mm: Spacing | None = None,
     normalisation: Literal["volume", "cohort"] = "volume",
     cell: Annotated[int, Ge(2), Le(64)] = 8,
     hidden: Annotated[float, Gt(0), Le(0.95)] = 0.6,
@@ -79,9 +76,9 @@ def pretrain(
     from voxfield.segmentation.pretraining._task import Task
 
     network_arguments = {**arguments, "in_channels": 1, "channels": list(channels)}
-    sides = multiple(architecture, network_arguments)
-    if any(n % side or n < 2 * side or n % min(cell, n) for n, side in zip(patch, sides, strict=True) if n > 1):
-        raise SettingsError(f"patch is {patch}; its sides are multiples of {sides}, at least twice that, and of {cell}")
+    require_patch(patch, multiple(architecture, network_arguments))
+    if any(n % min(cell, n) for n in patch):
+        raise SettingsError(f"patch is {patch}; its sides are multiples of cell, which is {cell}")
     rows = [i for i, split in enumerate(cohort.columns.get("split", [None] * len(cohort))) if split in (None, "train")]
     if len(cohort) != len(images) or not rows:
         raise InputError(

@@ -66,7 +66,7 @@ def split(
             if lung is not None:
                 check_pair(image, lung)
             sparse, value = row.get("annotation") == "sparse", _unannotated(row, mask)
-            reader = names.index(row["reader"]) if names else 0
+            reader = names.index(row["reader"]) if names and part == TRAINING else 0
             parts[part].append(Scan(str(row["subject"]), patient, image, mask, sparse, value, lung, reader))
     if not parts[TRAINING]:
         raise InputError("no row has the split 'train'; expected at least one to train on", file=cohort.file)
@@ -80,13 +80,13 @@ def split(
 
 
 def readers(cohort: Cohort) -> list[str]:
-    """Who annotated: the values of the column `reader` of training rows, sorted; empty without the column."""
-    named = cohort.columns.get("reader")
-    if named is None:
-        return []
-    if None in named:
-        raise InputError(f"row {named.index(None) + 1} has no reader; expected one in every row", file=cohort.file)
-    return sorted(set(named))
+    """Who annotated the rows of the split "train", sorted; empty without the column `reader`."""
+    rows = [(number, row) for number, row in enumerate(cohort.rows(), start=1) if "reader" in row]
+    trained = [(number, row["reader"]) for number, row in rows if (row.get("split") or TRAINING) == TRAINING]
+    for number, reader in trained:
+        if reader is None:
+            raise InputError(f"row {number} has no reader; expected one in every row", file=cohort.file)
+    return sorted({reader for _, reader in trained})
 
 
 def _unannotated(row: Mapping[str, Any], mask: LabelMap) -> int | None:

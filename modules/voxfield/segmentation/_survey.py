@@ -11,10 +11,10 @@ from voxfield.context import Context
 from voxfield.errors import InputError
 from voxfield.segmentation import _preprocess
 from voxfield.segmentation._augment import UNANNOTATED
-from voxfield.segmentation._extras import Extra
 from voxfield.segmentation._plan import PERCENTILES, Plan, Ranges
 from voxfield.segmentation._preprocess import Normalisation
 from voxfield.segmentation._scans import Scan, voxels
+from voxfield.segmentation._settings import Extra
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def make_plan(
     common = spacing_mm or (
         median(s[0] for s in spacings), median(s[1] for s in spacings), median(s[2] for s in spacings)
     )  # fmt: skip
-    norm = _normalisation(facts, normalisation)
+    norm = Normalisation.of(normalisation, [fact.moments for fact in facts])
     terms = [norm.terms(fact.moments) for fact in facts]
     seen = [
         tuple((p - centre) / scale for p in fact.percentiles)
@@ -155,13 +155,6 @@ def make_plan(
     ]
     ranges = Ranges(spacing_mm=_ends(spacings), shape=_ends(shapes), percentiles=_ends(seen))
     return Plan(architecture, {**arguments, "classes": len(labels) + 1}, patch, common, norm, labels, ranges, extras)
-
-
-def _normalisation(facts: Sequence[Facts], mode: str) -> Normalisation:
-    if mode == "volume":
-        return Normalisation()
-    means, sds = (np.array([fact.moments[k] for fact in facts]) for k in (0, 1))
-    return Normalisation(mode, float(means.mean()), float(np.sqrt((sds**2 + (means - means.mean()) ** 2).mean())))
 
 
 def _ends(rows: Sequence[tuple[Any, ...]]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

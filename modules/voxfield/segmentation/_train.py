@@ -9,18 +9,14 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Literal, NamedTuple
 
-from annotated_types import Ge, Gt, Le, Len
+from annotated_types import Ge, Gt, Le
 
 from voxfield import processes
 from voxfield.artifacts import Cohort, Image, LabelMap, Metrics, Model
 from voxfield.errors import SettingsError
-from voxfield.segmentation._extras import Extra
-from voxfield.segmentation._extras import channels as channels_of
+from voxfield.segmentation._settings import Channels, Extra, Patch, Spacing, input_channels, require_patch
 from voxfield.stage import Context, Resources, stage
 
-Side = Annotated[int, Ge(1), Le(512)]
-Width = Annotated[int, Ge(1), Le(1024)]
-Millimetres = Annotated[float, Gt(0)]
 Share = Annotated[float, Ge(0), Le(1)]
 
 
@@ -41,14 +37,14 @@ def train(
     *,
     steps: Annotated[int, Ge(1), Le(10_000_000)] = 1000,
     batch: Annotated[int, Ge(1), Le(256)] = 2,
-    patch: tuple[Side, Side, Side] = (32, 32, 32),
+    patch: Patch = (32, 32, 32),
     architecture: str = "unet",
-    channels: Annotated[tuple[Width, ...], Len(2, 8)] = (8, 16, 32, 64),
+    channels: Channels = (8, 16, 32, 64),
     arguments: dict[str, int | str] = {},  # noqa: B006 - settings are validated into a fresh copy
     extras: tuple[Extra, ...] = (),
     regularizers: dict[str, float | dict[str, float | int | str]] = {},  # noqa: B006
     learning_rate: Annotated[float, Gt(0), Le(1)] = 0.005,
-    spacing_mm: tuple[Millimetres, Millimetres, Millimetres] | None = None,
+    spacing_mm: Spacing | None = None,
     normalisation: Literal["volume", "cohort"] = "volume",
     foreground_share: Share = 0.67,
     elastic_share: Share = 0.5,
@@ -128,16 +124,11 @@ def train(
     from voxfield.segmentation.networks import build, multiple
     from voxfield.segmentation.noise._setup import matrices, setup
 
-    network_arguments = {**arguments, "in_channels": channels_of(extras), "channels": list(channels)}
-    sides = multiple(architecture, network_arguments)
+    network_arguments = {**arguments, "in_channels": input_channels(extras), "channels": list(channels)}
+    require_patch(patch, multiple(architecture, network_arguments))
     aim = objective(regularizers)
     if batch % processes.count():
         raise SettingsError(f"batch is {batch}; {processes.count()} processes share it: expected a multiple of that")
-    if any(n % side or (n < 2 * side and side > 1) for n, side in zip(patch, sides, strict=True)):
-        least = tuple(2 * side if side > 1 else 1 for side in sides)
-        raise SettingsError(
-            f"patch is {patch}; with {len(channels)} levels its sides are multiples of {sides}, at least {least}"
-        )
     parts = _scans.split(cohort, images, masks, lungs)
     scans, held_out = parts[_scans.TRAINING], parts[_scans.VALIDATION]
     facts = [_survey.survey(scan) for scan in ctx.progress(scans, desc="survey")]

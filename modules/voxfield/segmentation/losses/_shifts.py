@@ -1,4 +1,4 @@
-"""A volume against itself, one voxel on: pairs of views instead of copies."""
+"""A volume against itself, some voxels on: pairs of views instead of copies."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -10,7 +10,7 @@ Slices = tuple[EllipsisType | slice, ...]
 def views(step: Sequence[int]) -> tuple[Slices, Slices]:
     """Index a (..., x, y, z) array so that `array[second]` holds, place by place, the neighbours of `array[first]`.
 
-    step  (3,) voxels along x, y, z from a voxel to its neighbour, each -1, 0 or 1
+    step  (3,) voxels along x, y, z from a voxel to its neighbour
     """
     first = tuple(slice(max(0, -s), -s if s > 0 else None) for s in step)
     second = tuple(slice(max(0, s), s if s < 0 else None) for s in step)

@@ -7,7 +7,9 @@ with a cross and cut to the labels, is a tube two voxels wide that never leaves 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.morphology import skeletonize
+
+from voxfield.segmentation.metrics._foreground import foreground
+from voxfield.segmentation.tree._thinning import thin
 
 WIDENINGS = 2  # voxels in the L1 norm
 
@@ -18,13 +20,14 @@ def tube(target: NDArray[np.uint8], unannotated: int) -> NDArray[np.uint8]:
     target       (x, y, z) class index, 0 is background
     unannotated  index of voxels that nobody looked at: no tube runs there
     """
-    foreground = (target > 0) & (target != unannotated)
+    inside = (target > 0) & (target != unannotated)
     result = np.zeros_like(target)
-    box = ndimage.find_objects(foreground.astype(np.uint8))
+    box = ndimage.find_objects(inside.astype(np.uint8))
     if not box:
         return result
-    # One voxel of room, so that a mask that fills its box is thinned as in an empty surrounding.
-    inside = np.pad(foreground[box[0]], 1)
-    wide = ndimage.binary_dilation(skeletonize(inside), iterations=WIDENINGS)[1:-1, 1:-1, 1:-1]
-    result[box[0]] = np.where(wide & foreground[box[0]], target[box[0]], 0)
+    inside = inside[box[0]]
+    skeleton = np.zeros_like(inside)
+    skeleton[tuple(thin(foreground(inside)).T)] = True
+    wide = ndimage.binary_dilation(skeleton, iterations=WIDENINGS)
+    result[box[0]] = np.where(wide & inside, target[box[0]], 0)
     return result

@@ -23,6 +23,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
+from voxfield.segmentation.losses._shifts import views
 from voxfield.segmentation.losses._truth import Truth
 
 Offset = tuple[int, int, int]
@@ -39,11 +40,8 @@ def neighbours(dims: int, step: int = 1) -> list[Offset]:
 def ahead(values: Tensor, offset: Offset, outside: float = 0.0) -> Tensor:
     """`values` (..., x, y, z) at p + offset, for every p; `outside` beyond the patch."""
     result = torch.full_like(values, outside)
-    here, there = [], []
-    for n, d in zip(values.shape[-3:], offset, strict=True):
-        here.append(slice(max(0, -d), max(0, n - max(0, d))))
-        there.append(slice(max(0, d), max(0, n + min(0, d))))
-    result[(..., *here)] = values[(..., *there)]
+    here, there = views(offset)
+    result[here] = values[there]
     return result
 
 

@@ -7,7 +7,7 @@ pile up. Different from the paper: sure of a class means sure of foreground or b
 most probable one is taken.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -46,7 +46,7 @@ def check(
     found = [_sliding.predict_volume([labels], v.channels, window, classes, device=device) for v in _all(given)]
     said = [torch.where(one.probability > 0.5, one.label, 0) for one in found]
     if number < len(labels.overlap):
-        labels.overlap[number] = torch.tensor(overlap(said, [v.target for v in _all(given)], classes))
+        labels.overlap[number] = torch.tensor(overlap(said, (v.target for v in _all(given)), classes))
     course = labels.overlap[: number + 1].cpu().tolist()
     for k in range(classes - 1):
         labels.memorised[k] |= _memorising.memorised([row[k] for row in course])
@@ -61,18 +61,16 @@ def check(
     return {"corrected": changed / total if total else 0.0}
 
 
-def overlap(said: Sequence[Tensor], given: Sequence[Tensor], classes: int) -> list[float]:
+def overlap(said: Iterable[Tensor], given: Iterable[Tensor], classes: int) -> list[float]:
     """Intersection over union of each foreground class with the given labels, over annotated voxels of all scans."""
-    result = []
-    for k in range(1, classes):
-        both = either = 0
-        for prediction, target in zip(said, given, strict=True):
-            seen = target != UNANNOTATED
+    both, either = [0] * classes, [0] * classes
+    for prediction, target in zip(said, given, strict=True):
+        seen = target != UNANNOTATED
+        for k in range(1, classes):
             a, b = (prediction == k) & seen, target == k
-            both += int((a & b).sum())
-            either += int((a | b).sum())
-        result.append(both / either if either else 0.0)
-    return result
+            both[k] += int((a & b).sum())
+            either[k] += int((a | b).sum())
+    return [a / b if b else 0.0 for a, b in zip(both[1:], either[1:], strict=True)]
 
 
 def corrected(target: Tensor, probability: Tensor, label: Tensor, memorised: Tensor) -> Tensor:
@@ -91,8 +89,9 @@ def corrected(target: Tensor, probability: Tensor, label: Tensor, memorised: Ten
     return torch.where(known & concerned & sure, said, target)
 
 
-def _all(given: Source) -> list[Volume]:
-    return [given[index] for index in range(len(given))]
+def _all(given: Source) -> Iterator[Volume]:
+    """One after the other: a cohort need not fit into memory."""
+    return (given[index] for index in range(len(given)))
 
 
 def _other_scales(

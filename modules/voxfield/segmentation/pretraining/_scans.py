@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from statistics import median
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,15 +22,10 @@ def prepared(
         moments.append(_preprocess.moments(voxels(image)))
         image.release()
     grid = spacing_mm or tuple(median(s[axis] for s in spacings) for axis in range(3))
-    norm = Normalisation() if mode == "volume" else _common(np.array(moments))
+    norm = Normalisation.of(mode, moments)
     scans = []
     for image in images:
         frame = _preprocess.frame(image.shape, image.affine, grid)
         scans.append([frame.to_model(torch.from_numpy(norm.apply(voxels(image))))])
         image.release()
     return scans, grid
-
-
-def _common(moments: np.ndarray) -> Normalisation:
-    means, sds = moments.T
-    return Normalisation("cohort", float(means.mean()), float(np.sqrt((sds**2 + (means - means.mean()) ** 2).mean())))

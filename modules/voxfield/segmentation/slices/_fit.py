@@ -23,15 +23,13 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.nn import functional
 
-from voxfield.segmentation._optimise import step_generator
+from voxfield.segmentation._optimise import Schedule, step_generator
 from voxfield.segmentation.slices._annotated import Annotated, Floats
 from voxfield.segmentation.slices._beyond import background_beyond
 from voxfield.segmentation.slices._field import Field, with_background
 
 BATCH = 512  # drawn voxels of a step; contour points, and points beyond the planes, are an eighth of it each
 LEARNING_RATE = 1e-2
-WARM_UP = 20  # steps
-DECAY = 0.9
 LEVELS = 4  # of sampling, from all voxels near the shape to those at its contours
 ANYWHERE = 0.25  # share of a batch that is drawn regardless of the contours, at every level
 HINGE_WEIGHT = 0.2
@@ -157,11 +155,11 @@ def fit(annotated: Annotated, fitted: Fitted, *, steps: int, seed: int, device: 
     """Train the field in place; all that is random in a step follows from (seed, step)."""
     field = fitted.field.to(device).train()
     samples = Samples(annotated, fitted, seed, device)
+    schedule = Schedule(steps, LEARNING_RATE, checkpoint_every=steps)
     optimiser = torch.optim.Adam(field.parameters(), lr=LEARNING_RATE)
     for step in range(steps):
-        warm = min(1.0, (step + 1) / min(WARM_UP, steps))
         for group in optimiser.param_groups:
-            group["lr"] = LEARNING_RATE * warm * (1 - step / steps) ** DECAY
+            group["lr"] = schedule.rate(step)
         level = step * LEVELS // steps
         generator = step_generator(seed, step)
         loss = _misfit(field, *samples.draw(level, generator))
