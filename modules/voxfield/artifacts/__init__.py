@@ -22,6 +22,7 @@ from voxfield.artifacts._metrics import Metrics
 from voxfield.artifacts._model import Model
 from voxfield.artifacts._pair import check_pair
 from voxfield.artifacts._point_field import PointField
+from voxfield.artifacts._point_samples import PointSamples
 from voxfield.artifacts._polyline import Polyline
 from voxfield.artifacts._raw_file import RawFile
 from voxfield.artifacts._report import Report
@@ -44,6 +45,7 @@ __all__ = [
     "Model",
     "Origin",
     "PointField",
+    "PointSamples",
     "Polyline",
     "RawFile",
     "Report",

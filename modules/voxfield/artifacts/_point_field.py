@@ -1,4 +1,4 @@
-"""PointField: vectors at scattered points, on a manifold or in space."""
+"""PointField: vectors or scalars at scattered points, on a manifold or in space."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 class PointField(TensorArtifact):
-    """A vector field known at points.
+    """A field known at points.
 
     points   (n, d) float64
-    vectors  (n, d) float64
+    vectors  (n, d) float64; (n, 1) for a scalar field
     frames   (n, d, k) float64, an orthonormal tangent basis a point; None in flat space
-    sd       (n, d) float64, standard deviation of each component; None where it is unknown
+    sd       standard deviation of each component, shaped like the vectors; None where it is unknown
     unit     of the vectors; None where it is unknown
     """
 
@@ -44,9 +44,11 @@ class PointField(TensorArtifact):
         shape = arrays["points"].shape
         if len(shape) != 2:
             return f"its points have shape {shape}; expected (n, d)"
-        for name in ("vectors", "sd"):
-            if name in arrays and arrays[name].shape != shape:
-                return f"its {name} have shape {arrays[name].shape}; expected {shape} like the points"
+        vectors = arrays["vectors"].shape
+        if vectors not in (shape, (shape[0], 1)):
+            return f"its vectors have shape {vectors}; expected {shape} like the points, or ({shape[0]}, 1) for scalars"
+        if "sd" in arrays and arrays["sd"].shape != vectors:
+            return f"its sd have shape {arrays['sd'].shape}; expected {vectors} like the vectors"
         if "frames" in arrays and (arrays["frames"].ndim != 3 or arrays["frames"].shape[:2] != shape):
             return f"its frames have shape {arrays['frames'].shape}; expected ({shape[0]}, {shape[1]}, k)"
         wrong = [
@@ -61,7 +63,7 @@ class PointField(TensorArtifact):
 
     @property
     def vectors(self) -> NDArray[np.float64]:
-        """(n, d)."""
+        """(n, d), or (n, 1) for a scalar field."""
         return self.arrays["vectors"]
 
     @property
@@ -71,5 +73,5 @@ class PointField(TensorArtifact):
 
     @property
     def sd(self) -> NDArray[np.float64] | None:
-        """(n, d), or None."""
+        """Like the vectors, or None."""
         return self.arrays.get("sd")
