@@ -36,7 +36,8 @@ KINDS: dict[str, type[Artifact]] = {
     if isinstance(kind, type) and issubclass(kind, Artifact) and kind is not Artifact
 } | {"mask": LabelMap}
 SUFFIXES: dict[str, type[Artifact]] = {
-    ".swc": artifacts.Centerline, ".vtp": artifacts.Polyline, ".graphml": artifacts.Graph, ".json": Metrics
+    ".swc": artifacts.Centerline, ".vtp": artifacts.Polyline, ".graphml": artifacts.Graph, ".json": Metrics,
+    ".gii": artifacts.Mesh,
 }  # fmt: skip
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z")
 

@@ -17,6 +17,7 @@ from voxfield.artifacts import (
     Graph,
     Image,
     LabelMap,
+    Mesh,
     Metrics,
     Model,
     PointField,
@@ -63,13 +64,14 @@ OPEN: dict[str, tuple[Artifact, str]] = {
     "metrics": (Metrics({"dice": 0.5, "list": [1, 2, None], "text": "é"}), ".json"),
     "centerline": (Centerline(RNG.standard_normal((5, 3)), [1, 2, np.nan, 3, 4], [-1, 0, 1, 1, 0]), ".swc"),
     "polyline": (Polyline(RNG.standard_normal((5, 3)), [[0, 1], [2, 3, 4]], {"r": np.arange(5.0)}), ".vtp"),
+    "mesh": (Mesh(RNG.standard_normal((4, 3)), [[0, 1, 2], [0, 2, 3]]), ".surf.gii"),
     "graph": (Graph(3, [[0, 1], [1, 2]], {"x": [1.5, 2.0, None], "kind": ["a", "b", "é"]}, {"k": [1, 2]}), ".graphml"),
 }
 
 
 NAMES = (
     "data", "affine", "unit", "labels", "unannotated", "columns", "values", "arrays", "weights", "config", "points",
-    "radii", "parents", "kinds", "lines", "point_data",
+    "radii", "parents", "kinds", "lines", "point_data", "vertices", "triangles",
     "nodes", "edges", "ends", "count",
 )  # fmt: skip
 
