@@ -12,9 +12,16 @@ from voxfield._lazy import lazy
 
 if TYPE_CHECKING:
     from voxfield.fields._evaluate import evaluate as evaluate
+    from voxfield.fields._prepare import prepare as prepare
     from voxfield.fields._reconstruct import reconstruct as reconstruct
     from voxfield.fields._singularities import singularities as singularities
 
 __getattr__, __dir__, __all__ = lazy(
-    __name__, {"evaluate": "_evaluate", "reconstruct": "_reconstruct", "singularities": "_singularities"}
+    __name__,
+    {
+        "evaluate": "_evaluate",
+        "prepare": "_prepare",
+        "reconstruct": "_reconstruct",
+        "singularities": "_singularities",
+    },
 )
