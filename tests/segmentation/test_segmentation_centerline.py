@@ -346,3 +346,24 @@ class TestContract(StageContract):
 
     def make_inputs(self) -> Mapping[str, Any]:
         return {"mask": bridged()}
+
+
+class TestOneSlice:
+    """An image (x, y, 1), as of a retina: sections are lines."""
+
+    @pytest.mark.parametrize("half_width", [1.2, 2.0, 4.5])
+    def test_radius_is_half_the_width(self, half_width: float) -> None:
+        x, y = np.indices((90, 70))
+        # A ribbon at 30 degrees.
+        away = np.abs((y - 12) * np.cos(np.pi / 6) - (x - 5) * np.sin(np.pi / 6))
+        ribbon = (away < half_width)[:, :, None]
+        line = centerline(LabelMap(ribbon.astype(np.uint8), np.eye(4))).centerline
+        inner = (line.points[:, 0] > 10) & (line.points[:, 0] < 80)
+        assert line.radii[inner].mean() == pytest.approx(half_width, abs=0.1)
+        assert np.abs(line.points[:, 2]).max() < 1e-9
+
+    def test_a_vessel_along_the_edge_stays_in_the_field_of_view(self) -> None:
+        mask = np.zeros((60, 40, 1), np.uint8)
+        mask[:, 34:] = 1
+        line = centerline(LabelMap(mask, np.eye(4))).centerline
+        assert line.points[:, 1].max() <= 39.5

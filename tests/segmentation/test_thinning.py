@@ -13,7 +13,10 @@ from voxfield.segmentation.metrics._foreground import foreground
 from voxfield.segmentation.metrics._topology import betti_numbers, label_components
 from voxfield.segmentation.tree._thinning import NEIGHBOURS, judge, thin
 
-masks = st.tuples(*[st.integers(1, 7)] * 3).flatmap(lambda shape: arrays(bool, shape))
+masks = st.tuples(*[st.integers(2, 7)] * 3).flatmap(lambda shape: arrays(bool, shape))
+
+
+slices = st.tuples(st.integers(1, 12), st.integers(1, 12)).flatmap(lambda shape: arrays(bool, (*shape, 1)))
 
 
 def skeleton(mask: np.ndarray) -> np.ndarray:
@@ -43,6 +46,25 @@ def check(mask: np.ndarray) -> None:
 @given(masks)
 def test_voxels_of_scikit_image_and_topology_of_the_mask(mask: np.ndarray) -> None:
     check(mask)
+
+
+@settings(max_examples=100, deadline=None)
+@given(slices, st.permutations(range(3)))
+def test_a_slice_keeps_its_topology_and_becomes_thin(mask: np.ndarray, axes: list[int]) -> None:
+    mask = mask.transpose(axes)
+    found = skeleton(mask)
+    assert not (found & ~mask).any()
+    assert betti_numbers(found) == betti_numbers(mask)
+    assert np.array_equal(skeleton(found), found)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 6, 9])
+def test_a_ribbon_in_a_slice_becomes_a_line(width: int) -> None:
+    ribbon = np.zeros((60, 20, 1), bool)
+    ribbon[5:55, 5 : 5 + width] = True
+    found = np.argwhere(skeleton(ribbon))
+    assert len(found) == np.ptp(found[:, 0]) + 1
+    assert len(found) >= 50 - width
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -35,7 +35,7 @@ class Centerlines(NamedTuple):
     graph: Graph
 
 
-@stage(resources=Resources(mem_mb=4000, runtime=20), version=3)
+@stage(resources=Resources(mem_mb=4000, runtime=20), version=4)
 def centerline(
     mask: LabelMap,
     *,
@@ -50,17 +50,18 @@ def centerline(
 
     mask  (x, y, z); every label above 0 is lumen, label 2 is a bridge as `segmentation.repair` writes it
 
-    Returns `centerline`, nodes in world mm about a voxel apart, with the radius of the circle of equal area; NaN on a
-    bridge, where the kind is 7. `polyline` has one line a branch, with radius, branch, generation, tree, arc length
-    and bridge at its points. `branches` has one row each, parents first; radii and stenosis are n/a on a bridge,
-    stenosis also where NASCET is not defined; `opening` is the label at its far end, or at the root for a root
-    branch without another; angles at the junction where it begins, in degrees: `angle_branching_deg` from the
-    direction of its parent (0 goes straight on), `angle_sibling_deg` from the sibling farthest in direction (of two
-    daughters: between them), with directions taken from 2.5 to 5 radii away from the junction. `openings` has 1
-    for wall voxels and k >= 2 for opening k; label 2 is the inlet, the root of the largest tree. `loops` has one row
-    for each loop that was broken: the branches on its two sides, its place, the radius there, and the length of the
-    way around it. `graph` has roots, junctions, ends and bridge ends as nodes, branches as edges with the values of
-    the table, and one edge more for each loop, between the nodes nearest to where it was broken.
+    Returns `centerline`, nodes in world mm about a voxel apart, with the radius of the circle of equal area (in an
+    image of one slice, half the width); NaN on a bridge, where the kind is 7. `polyline` has one line a branch, with
+    radius, branch, generation, tree, arc length and bridge at its points. `branches` has one row each, parents first;
+    radii and stenosis are n/a on a bridge, stenosis also where NASCET is not defined; `opening` is the label at its
+    far end, or at the root for a root branch without another; angles at the junction where it begins, in degrees:
+    `angle_branching_deg` from the direction of its parent (0 goes straight on), `angle_sibling_deg` from the sibling
+    farthest in direction (of two daughters: between them), with directions taken from 2.5 to 5 radii away from the
+    junction. `openings` has 1 for wall voxels and k >= 2 for opening k; label 2 is the inlet, the root of the largest
+    tree. `loops` has one row for each loop that was broken: the branches on its two sides, its place, the radius
+    there, and the length of the way around it. `graph` has roots, junctions, ends and bridge ends as nodes, branches
+    as edges with the values of the table, and one edge more for each loop, between the nodes nearest to where it was
+    broken.
 
     A cap lies outside the lumen: it takes the mask's last voxels beyond a plane across each end and a disc of
     background around them, so the lumen of a flow is the mask without voxels of k >= 2. Only on a face of the
@@ -75,8 +76,7 @@ def centerline(
     min_opening_radius_mm: ends thinner than this stay closed, mm
 
     Loops are broken at their thinnest place and listed; a bridge gives the finding
-    `gap-or-occlusion` with its place. Raises InputError for an empty mask, a sheared grid, or a mask of which
-       no
+    `gap-or-occlusion` with its place. Raises InputError for an empty mask, a sheared grid, or a mask of which no
     part is long enough to have a centerline.
     """
     import numpy as np

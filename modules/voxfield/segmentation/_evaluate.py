@@ -23,7 +23,7 @@ class Evaluation(NamedTuple):
     metrics: Metrics
 
 
-@stage(resources=Resources(mem_mb=4000, runtime=20), version=2)
+@stage(resources=Resources(mem_mb=4000, runtime=20), version=3)
 def evaluate(
     prediction: LabelMap,
     reference: LabelMap,

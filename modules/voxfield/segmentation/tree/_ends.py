@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from voxfield.segmentation.tree._nodes import Nodes, distance_along, joined
-from voxfield.segmentation.tree._section import cross_sections
+from voxfield.segmentation.tree._section import cross_sections, in_field_of_view
 from voxfield.segmentation.tree._skeleton import Floats, Ints
 
 PULL = 0.25
@@ -74,8 +74,7 @@ def extend(
 def calibres(chains: list[tuple[Floats, Floats]], solid: NDArray[np.float32], spacing: Floats) -> Floats:
     """How wide each end is as a vessel, (n,) mm: the third quartile of its sections over about two diameters.
 
-    The upper part, because an end can be cut aslant. A stub on a wide vessel is not wide: the figure is at
-       most
+    The upper part, because an end can be cut aslant. A stub on a wide vessel is not wide: the figure is at most
     one and a half times the inner radius (and half a voxel), and a fifth of the branch's length.
 
     chains  for each end, points (k, 3) mm up to it and their inner radii
@@ -131,7 +130,7 @@ def _walk(starts: list[_Start], solid: NDArray[np.float32], spacing: Floats) -> 
         budget[active] -= step
         index = place[active] / spacing
         value = map_coordinates(solid, index.T, order=1, mode="nearest")
-        outside = ((index < -0.5) | (index > np.array(solid.shape) - 0.5)).any(axis=1)
+        outside = ~in_field_of_view(index, solid.shape)
         edges[active] = outside & (value >= 0.5)
         on = (value >= 0.5) & ~outside & (budget[active] > 0)
         for k in active[(value >= 0.5)]:

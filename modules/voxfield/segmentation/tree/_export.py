@@ -1,6 +1,7 @@
 """What is written of a traced forest: polyline, branch table, loop table and graph, all in world mm."""
 
-from typing import Any, NamedTuple
+from collections import Counter
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,13 +85,13 @@ def branch_table(forest: Forest) -> Table:
 
 def loop_table(forest: Forest) -> Table:
     """One row a broken loop: the branches on both sides, the place, the radius there, and the way around."""
-    rows = []
+    rows, owner = [], _owners(forest)
     for number, (loop, place) in enumerate(zip(forest.trace.loops, forest.loops, strict=True)):
         sides = [_nearest(forest, place, path) for path in loop.sides]
         around = _way_between(forest.trace.nodes, *sides) + _distance(*forest.world[sides])
         radius = forest.trace.radius[sides]
         rows.append({
-            "loop": number, "first_branch": _branch_of(forest, sides[0]), "second_branch": _branch_of(forest, sides[1]),
+            "loop": number, "first_branch": int(owner[sides[0]]), "second_branch": int(owner[sides[1]]),
             **_place("", place), "radius_mm": float(radius.min()), "length_mm": around,
         })  # fmt: skip
     return Table.from_rows(rows, LOOP_COLUMNS)
@@ -109,16 +110,16 @@ def graph(forest: Forest, branches: Table, loops: Table) -> Graph:
         rows.append({"loop": row["loop"], "length_mm": _distance(*forest.world[[stops[n] for n in ends[-1]]])})
     nodes = {f"{axis}_mm": forest.world[stops, place].tolist() for place, axis in enumerate("xyz")}
     nodes["radius_mm"] = forest.trace.radius[stops].tolist()
-    kinds = [_kind(forest.branches, node) for node in stops]
+    begins, ends_at = (Counter(int(branch.row[side]) for branch in forest.branches) for side in (0, -1))
+    kinds = [_kind(begins[node], ends_at[node]) for node in stops]
     names = [name for name in BRANCH_COLUMNS if not name.startswith(("start_", "end_"))] + ["loop"]
     edges = {name: [row.get(name) for row in rows] for name in names}
     openings = [forest.opening.get(node) for node in stops]
     return Graph(len(stops), ends, {**nodes, "kind": kinds, "opening": openings}, edges)
 
 
-def _kind(branches: list[Branch], node: int) -> str:
-    begins = sum(int(branch.row[0]) == node for branch in branches)
-    ends = sum(int(branch.row[-1]) == node for branch in branches)
+def _kind(begins: int, ends: int) -> str:
+    """What a node is where so many branches begin and end."""
     if not ends:
         return "root"
     return "end" if not begins else "junction" if begins > 1 else "bridge"
@@ -138,10 +139,12 @@ def _nearest(forest: Forest, place: Floats, path: int) -> int:
     return int(row[np.linalg.norm(forest.world[row] - place, axis=1).argmin()])
 
 
-def _branch_of(forest: Forest, node: int) -> int:
-    """The branch that a node lies on; at a junction the one that ends there."""
-    own: list[NDArray[Any]] = [b.row if b.parent < 0 else b.row[1:] for b in forest.branches]
-    return next(number for number, row in enumerate(own) if node in row)
+def _owners(forest: Forest) -> Ints:
+    """The branch that each node lies on; at a junction the one that ends there, at a root the first that begins."""
+    owner = np.full(len(forest.trace.radius), -1)
+    for number, branch in reversed(list(enumerate(forest.branches))):
+        owner[branch.row if branch.parent < 0 else branch.row[1:]] = number
+    return owner
 
 
 def _way_between(nodes: Nodes, one: int, other: int) -> float:

@@ -8,7 +8,8 @@ neighbours is still one component. Passes end when none deletes anything.
 
 The skeleton has the voxels of `skimage.morphology.skeletonize(method="lee")`, order of sides included, with
 one exception: there a cube of 2^3 or 4^3 vanishes; here the last voxel of a component stays, so that the
-Betti numbers of the skeleton are those of the mask.
+Betti numbers of the skeleton are those of the mask. An image of one slice is peeled within the slice only: above and
+below, all of it is border, and a ribbon of even width would be eaten from its ends to a single voxel.
 
 How it is fast: each voxel carries its 26 neighbours as the bits of one number, the verdicts on such numbers
 are kept in a table, and the judgement in turn is a fixed point. Whether a candidate goes depends only on the
@@ -55,6 +56,7 @@ class _Thinning:
     neighbours  (26, n) of each voxel, n where there is none
     code        (n + 1,) neighbours that are left, as bits; -1 for a deleted voxel
     rank        (n + 1,) number of a candidate among those judged now, from 1; 0 for any other voxel
+    sides       the sides that are peeled
     """
 
     def __init__(self, mask: Foreground) -> None:
@@ -63,6 +65,7 @@ class _Thinning:
         self.neighbours = neighbours(mask)
         self.code = np.zeros(count + 1, np.int32)
         self.rank = np.zeros(count + 1, np.int32)
+        self.sides = [side for side in SIDES if not any(side[axis] for axis in mask.flat)]
         for bit, row in enumerate(self.neighbours):
             self.code[:count] |= (row < count).astype(np.int32) << bit
 
@@ -71,7 +74,7 @@ class _Thinning:
         deleted = True
         while deleted:
             deleted = False
-            for side in SIDES:
+            for side in self.sides:
                 gone = self._peel(1 << NEIGHBOURS.index(side))
                 if len(gone):
                     deleted = True

@@ -33,7 +33,7 @@ from voxfield.segmentation.tree._nodes import (
     smooth,
     tangents,
 )
-from voxfield.segmentation.tree._section import Sections, cross_sections, without_bias
+from voxfield.segmentation.tree._section import Sections, cross_sections, in_field_of_view, is_flat, without_bias
 from voxfield.segmentation.tree._skeleton import Floats
 
 PASSES = 3
@@ -90,7 +90,7 @@ def trace(
     sections = _sections(nodes, solid, spacing)
     clear = ~junction_zone(nodes) & ~on_bridge & (sections.escaped < 0.5)
     # A channel of one voxel has the area of its face: what is smaller is the interpolation, not the lumen.
-    unbiased = without_bias(sections.radius, spacing)
+    unbiased = sections.radius if is_flat(lumen.shape) else without_bias(sections.radius, spacing)
     measured = np.where(unbiased > 0, np.maximum(unbiased, voxel / 2), 0)
     radius = _fill(nodes, measured, clear, voxel / 2)
     radius[on_bridge] = np.nan
@@ -153,6 +153,8 @@ def _centre(nodes: Nodes, solid: NDArray[np.float32], bridge: Mask, spacing: Flo
         # A section that moves its node by more than its radius belongs to something else.
         shift = np.linalg.norm(sections.centroid - nodes.points, axis=1)
         trusted &= shift <= np.maximum(sections.radius, spacing.min())
+        # Beyond the field of view nobody knows where a vessel that runs along its face ends.
+        trusted &= in_field_of_view(sections.centroid / spacing, solid.shape)
         targets = np.where(trusted[:, None], sections.centroid, nodes.points)
         weights = np.where(trusted, 1.0, 0.01)
         # In vessels of a voxel's width the smooth line can leave the lumen: the skeleton calls it back.
