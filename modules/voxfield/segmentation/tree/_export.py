@@ -4,7 +4,6 @@ from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from voxfield.artifacts import Graph, Polyline, Table
 from voxfield.segmentation.tree._angles import junction_angles
