@@ -23,6 +23,13 @@ def test_rows() -> None:
     assert table.column("unannotated") == [255, 255]
 
 
+def test_visits_of_a_patient() -> None:
+    table = cohort(subjects=("a", "b", "c"), patients=("p", "p", "q")).cohort
+    assert table.patients == ["p", "p", "q"]
+    with pytest.raises(SettingsError, match="1 patients for 2 subjects"):
+        cohort(subjects=("a", "b"), patients=("p",))
+
+
 @pytest.mark.parametrize(
     ("subjects", "validation", "words"), [((), (), "empty"), (("a", "a"), (), "twice"), (("a",), ("b",), "no subject")]
 )

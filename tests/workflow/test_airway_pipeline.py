@@ -25,6 +25,7 @@ def test_phantoms_are_simulated_segmented_and_evaluated(tmp_path: Path) -> None:
         assert jobs[rule] == 5
     assert jobs["segment"] == 2
     assert jobs["train_segmentation"] == 1
+    assert "summarise_segmentation" not in jobs  # all of them train
 
 
 @pytest.mark.slow
@@ -54,7 +55,7 @@ def test_a_run_without_training_or_model_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "jobs"),
     [
-        ("medrad", {"simulate": 4, "lung": 4, "evaluate_segmentation": 4}),
+        ("medrad", {"simulate": 4, "lung": 4, "evaluate_segmentation": 4, "summarise_segmentation": 1}),
         ("octa", {"convert_scan": 12, "convert_reference": 12, "evaluate_segmentation": 12}),
         ("totalsegmentator", {"simulate": 8, "lung": 11, "evaluate_segmentation": 8, "repair": 11}),
     ],

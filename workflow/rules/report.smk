@@ -10,6 +10,7 @@ GRADES = HAS_GRADES and not FAILED & {
 HAS_STENOSES = "segmentation.stenosis" in config["stages"]
 MODELS = [
     *(["models/segmentation_training.json"] if config["model"] is None else []),
+    *(["models/segmentation_held_out.json"] if HELD_OUT else []),
     *(["models/grading_training.json"] if GRADES else []),
 ]
 

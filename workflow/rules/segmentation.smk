@@ -1,7 +1,7 @@
 # Angiogram -> probability -> one tree -> branches and openings. The pipeline says where images and masks lie:
 # image_of(subject), annotation_of(subject), lung_of(subject) (None where the network sees none), reference_of(subject),
-# TRAINING (the annotated subjects), and which rules make them (MAKES_IMAGES). Prediction loads a network, which takes
-# longer than to use it: scans go through it in batches.
+# patient_of(subject), TRAINING (the annotated subjects), and which rules make them (MAKES_IMAGES). Prediction loads a
+# network, which takes longer than to use it: scans go through it in batches.
 from voxfield.batches import Batches
 
 LUNGS = {subject: lung_of(subject) for subject in ROWS if lung_of(subject)}
@@ -14,13 +14,32 @@ SEGMENTED = Batches(
 )
 
 
+def held_out():
+    """Subjects with a reference whose patients trained nothing here: the summary speaks about these."""
+    trained = {patient_of(subject) for subject in TRAINING}
+    unmeasured = lost_by("evaluate_segmentation")
+    return [
+        subject
+        for subject in SUBJECTS
+        if reference_of(subject) and patient_of(subject) not in trained and subject not in unmeasured
+    ]
+
+
+HELD_OUT = held_out()
+
+
+def cohort_of(subjects, **settings):
+    """Settings of a table of some subjects."""
+    return {"subjects": subjects, "patients": [patient_of(subject) for subject in subjects], **settings}
+
+
 rule training_cohort:
     output:
         cohort="models/training.tsv",
     log:
         "logs/io.cohort.log",
     params:
-        **stages.params("io.cohort", settings={"subjects": TRAINING, "annotation": "sparse"}),
+        **stages.params("io.cohort", settings=cohort_of(TRAINING, annotation="sparse")),
     shell:
         stages.shell("io.cohort", "", "cohort", subject="")
 
@@ -131,3 +150,31 @@ rule evaluate_segmentation:
         **stages.resources("segmentation.evaluate"),
     shell:
         stages.shell("segmentation.evaluate", "prediction reference", "metrics")
+
+
+rule held_out_cohort:
+    output:
+        cohort="models/held_out.tsv",
+    log:
+        "logs/io.cohort.held_out.log",
+    params:
+        **stages.params("io.cohort", settings=cohort_of(HELD_OUT, annotation="dense")),
+    shell:
+        stages.shell("io.cohort", "", "cohort", subject="")
+
+
+rule summarise_segmentation:
+    input:
+        cohort="models/held_out.tsv",
+        evaluations=[f"sub-{subject}/segmentation_metrics.json" for subject in HELD_OUT],
+    output:
+        table="models/segmentation_held_out.tsv",
+        summary="models/segmentation_held_out.json",
+    log:
+        "logs/segmentation.summarise.log",
+    params:
+        **stages.params("segmentation.summarise"),
+    resources:
+        **stages.resources("segmentation.summarise"),
+    shell:
+        stages.shell("segmentation.summarise", "cohort evaluations", "table summary", subject="")
