@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from voxfield._lazy import lazy
 
 if TYPE_CHECKING:
+    from voxfield.fields._derive import derive as derive
     from voxfield.fields._evaluate import evaluate as evaluate
     from voxfield.fields._prepare import prepare as prepare
     from voxfield.fields._reconstruct import reconstruct as reconstruct
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "derive": "_derive",
         "evaluate": "_evaluate",
         "prepare": "_prepare",
         "reconstruct": "_reconstruct",
