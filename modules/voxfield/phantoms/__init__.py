@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from voxfield.phantoms._chest_ct import chest_ct as chest_ct
     from voxfield.phantoms._cohort import cohort as cohort
     from voxfield.phantoms._geometry import geometry as geometry
+    from voxfield.phantoms._surface import surface as surface
     from voxfield.phantoms._vessel import vessel as vessel
 
 __getattr__, __dir__, __all__ = lazy(
@@ -18,6 +19,7 @@ __getattr__, __dir__, __all__ = lazy(
         "chest_ct": "_chest_ct",
         "cohort": "_cohort",
         "geometry": "_geometry",
+        "surface": "_surface",
         "vessel": "_vessel",
     },
 )
