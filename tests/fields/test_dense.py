@@ -124,7 +124,7 @@ def test_draws_of_the_posterior_have_its_mean_and_variance() -> None:
     posterior = Posterior(Evidence(observation, data, {}), MODEL, variance=2.0)
     mean, _ = posterior.mean(data.values[:, :, 0])
     rng = np.random.default_rng(1)
-    draws = np.stack([posterior.draw(data.values[:, :, 0], rng)[0] for _ in range(400)])
+    draws = np.stack([d for d, _ in posterior.draws(data.values[:, :, 0], 400, rng)])
     centres = np.stack([centred(d) for d in draws]) - centred(mean)
     cells = np.argwhere(np.ones(observation.box.shape, dtype=bool))
     variance = posterior.kriging_variance(cells).T.reshape(centres.shape[1:])

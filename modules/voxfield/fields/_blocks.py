@@ -115,7 +115,8 @@ class Covariance:
         w, v = sets[:, :wall_columns], sets[:, wall_columns:] - walls
         absent = sets < 0
         count, width = sets.shape
-        full = np.empty((count, width, width, 3, 3))
+        matrix = np.empty((count, width, 3, width, 3))
+        full = matrix.transpose(0, 1, 3, 2, 4)  # written in pairs of blocks, read as a matrix
         if v.shape[1]:
             voxels = points.voxels[np.where(absent[:, wall_columns:], 0, v)]
             full[:, wall_columns:, wall_columns:] = self._voxel_voxel(voxels)
@@ -126,11 +127,12 @@ class Covariance:
                 mixed = self.mixed(voxels, index)
                 full[:, wall_columns:, :wall_columns] = mixed
                 full[:, :wall_columns, wall_columns:] = mixed.transpose(0, 2, 1, 4, 3)
-        full[absent] = 0
-        full.transpose(0, 2, 1, 3, 4)[absent] = 0
+        if absent.any():
+            full[absent] = 0
+            full.transpose(0, 2, 1, 3, 4)[absent] = 0
         diagonal = np.arange(width)
         full[:, diagonal, diagonal] += np.where(absent[..., None, None], np.eye(3), self.noise[sets])
-        return full.transpose(0, 1, 3, 2, 4).reshape(count, 3 * width, 3 * width)
+        return matrix.reshape(count, 3 * width, 3 * width)
 
     def mixed(self, voxels: Int, walls: Int) -> Real:
         """Covariance of voxels (b, m, 3) and points of the wall (b, k), as (b, m, k, 3, 3)."""
@@ -166,6 +168,6 @@ class Covariance:
 
 
 def _flat(lag: Int, shape: tuple[int, int, int]) -> NDArray[np.int64]:
-    """Lags (..., 3) on the periodic box as flat indices."""
-    x, y, z = (lag[..., axis] % shape[axis] for axis in range(3))
+    """Lags (..., 3), each shorter than the periodic box, as flat indices."""
+    x, y, z = (np.where(lag[..., axis] < 0, lag[..., axis] + shape[axis], lag[..., axis]) for axis in range(3))
     return (x * shape[1] + y) * shape[2] + z

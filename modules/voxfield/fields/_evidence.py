@@ -105,7 +105,7 @@ class Evidence:
     measured: Measured
     walls: dict[float, WallPoints]
     noise_sd: float | None = None
-    scored: int = 14
+    scored: int = 10
 
     def __call__(self, model: Model) -> Score:
         """Score a model; the evidence is -inf where rounding spoils it."""

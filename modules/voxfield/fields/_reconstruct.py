@@ -28,7 +28,7 @@ class Reconstruction(NamedTuple):
     metrics: Metrics
 
 
-@stage(resources=Resources(mem_mb=4000, runtime=60, threads=1), version=3)
+@stage(resources=Resources(mem_mb=4000, runtime=60, threads=1), version=4)
 def reconstruct(
     velocity: VectorImage,
     probability: Image,
@@ -85,8 +85,9 @@ def reconstruct(
     """
     from voxfield.fields._choice import Wishes
     from voxfield.fields._data import take_measured
+    from voxfield.fields._levels import lowest_cut
     from voxfield.fields._output import packed, tell
-    from voxfield.fields._reconstruction import Problem, lowest_cut, reconstruct_arrays
+    from voxfield.fields._reconstruction import Problem, reconstruct_arrays
     from voxfield.fields._setting import checked_levels, make_observation, make_window, settled_unit
 
     levels = checked_levels(wall_levels)

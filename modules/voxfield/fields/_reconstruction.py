@@ -1,14 +1,13 @@
 """One reconstruction on arrays: choose the model, then mean, draws, standard deviation and fluxes.
 
-The wall is uncertain too. Every draw has a lumen of its own, the cells with a probability above a cut; the level of the
-wall condition is drawn by its posterior weight (all levels equal a priori), the cut evenly between the neighbouring
-levels. The variance is that within a level plus that between the means of the levels.
+The variance of a cell is that within a level of the wall plus that between the means of the levels, see `_levels`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,10 +17,13 @@ from voxfield.artifacts import face_labels
 from voxfield.fields._choice import Choice, Wishes, choose
 from voxfield.fields._evidence import EXACT_LIMIT, Evidence, Measured
 from voxfield.fields._faces import Faces, LumenFaces
+from voxfield.fields._frames import Modes, one_by_one
+from voxfield.fields._levels import Drawn, Levels, between, draw_walls, lowest_cut
 from voxfield.fields._observation import Observation
-from voxfield.fields._posterior import Posterior, Solution
+from voxfield.fields._posterior import Posterior
 from voxfield.fields._prior import Int, Real, centred, divergence
 from voxfield.fields._setting import Window
+from voxfield.fields._solver import Solution
 from voxfield.fields._walls import wall_points
 
 MOST_FRAMES = 6
@@ -45,14 +47,6 @@ class Problem:
     wishes: Wishes
     noise_sd: float | None
     samples: int
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """What belongs to one sample: the level of its wall condition, and the probability at which its lumen ends."""
-
-    level: float
-    cut: float
 
 
 @dataclass
@@ -96,63 +90,84 @@ def reconstruct_arrays(problem: Problem, rng: np.random.Generator, progress: Pro
     """Choose a model by its evidence, and condition on the data."""
     evidence = _evidence(problem)
     choice = choose(evidence, problem.wishes)
+    modes = one_by_one(problem.measured.values.shape[2])
     drawn = draw_walls(choice.level_weight, problem.samples, rng)
     result = _empty_result(problem, choice, drawn)
-    solver = _Levels(evidence, choice)
-    cells = np.argwhere(result.told)
-    frames = problem.measured.values.shape[2]
-    square, between = np.zeros((len(cells), 3)), np.zeros((frames, len(cells), 3))
-    for frame in range(frames):
-        means = _means(solver, problem, frame, drawn, result)
-        centres = {level: _at(centred(faces), cells) for level, faces in means.items()}
-        own = solver.key(choice.model.level)
-        result.mean[frame] = centres[own]
-        between[frame] = _between(centres, choice, solver)
-        result.flux.append(_flux(result, means[own]))
-        for index in progress(range(len(drawn))):
-            level = drawn[index].level
-            deviation = _sample(solver[level], problem, frame, index, result, rng) - centres[solver.key(level)]
-            square += np.square(deviation) / (frames * len(drawn))
-    result.sd[:] = np.sqrt(_within(solver[choice.model.level], cells, square, result) + between)
+    run = _Run(problem, result, drawn, modes.of(problem.measured.values), rng)
+    # means of the levels and variances, by mode
+    means: dict[float, Real] = {}
+    variance = np.zeros_like(result.sd)
+    for share, columns in modes.groups():
+        levels = Levels(evidence, choice, share)
+        for column in columns:
+            for level, faces in run.means(levels, int(column)).items():
+                means.setdefault(level, np.zeros_like(result.mean))[column] = run.told(centred(faces))
+        own = means[levels.key(choice.model.level)]
+        square = np.zeros(own.shape[1:])
+        for column in progress(columns.tolist()):
+            square += run.draw(levels, column, means) / len(columns)
+        variance[columns] = _within(levels[choice.model.level], run.cells, square, result)
+    return _in_frames(result, modes, means, variance)
+
+
+@dataclass
+class _Run:
+    """What all modes share while they are reconstructed one by one."""
+
+    problem: Problem
+    result: Result
+    drawn: list[Drawn]
+    values: Real
+    rng: np.random.Generator
+
+    @cached_property
+    def cells(self) -> Int:
+        """(n, 3) cells told."""
+        return np.argwhere(self.result.told)
+
+    @cached_property
+    def _union(self) -> Int:
+        return np.argwhere(self.result.union)
+
+    def told(self, centres: Real) -> Real:
+        """Values (3, *box) at the cells told, (n, 3)."""
+        return _at(centres, self.cells)
+
+    def means(self, levels: Levels, column: int) -> dict[float, Real]:
+        """Faces of the posterior mean by level, for the level chosen and those drawn."""
+        own = self.result.choice.model.level
+        means = {}
+        for level in dict.fromkeys(levels.key(level) for level in [own, *(wall.level for wall in self.drawn)]):
+            means[level], solution = levels[level].mean(self.values[:, :, column])
+            _note(self.result, means[level], solution)
+        self.result.flux.append(_flux(self.result, means[levels.key(own)]))
+        return means
+
+    def draw(self, levels: Levels, column: int, means: dict[float, Real]) -> Real:
+        """Draw the samples of a mode into the result; returns their mean square deviation from the mean, (n, 3)."""
+        result, square = self.result, np.zeros((len(self.cells), 3))
+        for level in means:
+            chosen = [index for index, wall in enumerate(self.drawn) if levels.key(wall.level) == level]
+            draws = levels[level].draws(self.values[:, :, column], len(chosen), self.rng)
+            for index, (faces, solution) in zip(chosen, draws, strict=True):
+                _note(result, faces, solution)
+                centres = centred(faces)
+                everywhere = _at(centres, self._union)
+                result.samples[index, column] = np.where(result.inside[index][:, None], everywhere, 0.0)
+                square += np.square(self.told(centres) - means[level][column]) / len(self.drawn)
+        return square
+
+
+def _in_frames(result: Result, modes: Modes, means: dict[float, Real], variance: Real) -> Result:
+    """Turn the modes of a result into frames."""
+    choice = result.choice
+    frames = {level: modes.frames(mean) for level, mean in means.items()}
+    result.mean = frames[choice.model.level]
+    result.sd = np.sqrt(modes.frame_variance(variance) + between(frames, choice.level_weight))
+    result.samples = np.stack([modes.frames(sample) for sample in result.samples])
+    u, v, w = (modes.frames(np.stack([flux[axis] for flux in result.flux])) for axis in range(3))
+    result.flux = list(zip(u, v, w, strict=True))
     return result
-
-
-def draw_walls(weights: dict[float, float], samples: int, rng: np.random.Generator) -> list[Drawn]:
-    """Levels by weight; the cut even between the levels halfway to the neighbours (mirrored at the ends)."""
-    levels = np.array(list(weights))
-    middle = (levels[1:] + levels[:-1]) / 2
-    if len(levels) == 1:
-        return [Drawn(float(levels[0]), float(levels[0]))] * samples
-    low = np.concatenate([[2 * levels[0] - middle[0]], middle])
-    high = np.concatenate([middle, [2 * levels[-1] - middle[-1]]])
-    chosen = rng.choice(len(levels), size=samples, p=list(weights.values()))
-    cuts = np.clip(rng.uniform(low[chosen], high[chosen]), 0.01, 0.99)
-    return [Drawn(float(levels[c]), float(cut)) for c, cut in zip(chosen, cuts, strict=True)]
-
-
-def lowest_cut(levels: Sequence[float]) -> float:
-    """The least probability at which a lumen can end."""
-    return max(0.01, levels[0] - (levels[1] - levels[0]) / 2) if len(levels) > 1 else levels[0]
-
-
-class _Levels:
-    """Posteriors by level of the wall, made when they are asked for; without a wall condition they are all one."""
-
-    def __init__(self, evidence: Evidence, choice: Choice) -> None:
-        self._evidence = evidence
-        self._choice = choice
-        self._made: dict[float, Posterior] = {}
-
-    def key(self, level: float) -> float:
-        model = self._choice.model
-        return model.level if model.condition == "none" else level
-
-    def __getitem__(self, level: float) -> Posterior:
-        key = self.key(level)
-        if key not in self._made:
-            model = replace(self._choice.model, level=key)
-            self._made[key] = Posterior(self._evidence, model, self._choice.score.variance)
-        return self._made[key]
 
 
 def _evidence(problem: Problem) -> Evidence:
@@ -191,45 +206,11 @@ def _empty_result(problem: Problem, choice: Choice, drawn: list[Drawn]) -> Resul
     )
 
 
-def _means(solver: _Levels, problem: Problem, frame: int, drawn: list[Drawn], result: Result) -> dict[float, Real]:
-    """Faces of the posterior mean by level, for the level chosen and those drawn."""
-    levels = [result.choice.model.level, *(wall.level for wall in drawn)]
-    means = {}
-    for level in dict.fromkeys(solver.key(level) for level in levels):
-        means[level], solution = solver[level].mean(problem.measured.values[:, :, frame])
-        _note(result, means[level], solution)
-    return means
-
-
-def _sample(
-    posterior: Posterior, problem: Problem, frame: int, index: int, result: Result, rng: np.random.Generator
-) -> Real:
-    """Draw one sample into the result; returns it at the cells told, (n, 3)."""
-    faces, solution = posterior.draw(problem.measured.values[:, :, frame], rng)
-    _note(result, faces, solution)
-    centres = centred(faces)
-    everywhere = _at(centres, np.argwhere(result.union))
-    result.samples[index, frame] = np.where(result.inside[index][:, None], everywhere, 0.0)
-    return _at(centres, np.argwhere(result.told))
-
-
 def _note(result: Result, faces: Real, solution: Solution) -> None:
     spacing = result.faces.spacing
     per_cell = np.abs(divergence(faces, spacing)).max() * min(spacing) / np.abs(faces).max()
     result.divergence = max(result.divergence, float(per_cell))
     result.solutions.append(solution)
-
-
-def _between(centres: dict[float, Real], choice: Choice, solver: _Levels) -> Real:
-    """Variance of the means over the levels."""
-    weight: dict[float, float] = dict.fromkeys(centres, 0.0)
-    for level, share in choice.level_weight.items():
-        if solver.key(level) in weight:
-            weight[solver.key(level)] += share
-    total = sum(weight.values())
-    average = sum(w / total * centres[level] for level, w in weight.items())
-    variance: Real = np.asarray(sum(w / total * np.square(centres[level] - average) for level, w in weight.items()))
-    return variance
 
 
 def _within(posterior: Posterior, cells: Int, square: Real, result: Result) -> Real:

@@ -1,14 +1,17 @@
-"""Nearest-neighbour factorisation of a large covariance: log evidence, and a preconditioner that nearly solves.
+"""Nearest-neighbour factorisation of a large covariance: a preconditioner that nearly solves.
 
 Vecchia (1988): with observations in some order, p(y) = prod p(y_i | all earlier) is approximated by conditioning each
 on its nearest earlier ones. The conditionals form a sparse factor U with U cov U^T close to 1 (Katzfuss and Guinness
-2021). Blocks are the three components of a voxel. Order is random, which leaves near and far neighbours to condition
-on. Points of the wall come first of all, so that the factor of the voxels gives p(data | wall) directly.
+2021). Here neighbouring points form groups that share what they are conditioned on (Guinness 2018): one factorisation
+a group, a better approximation, and rows that are stored densely. Order is random, which leaves near and far
+neighbours to condition on. Points of the wall come first of all.
+
+The factor is kept in single precision: it only preconditions, and is bound by memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,26 +23,45 @@ from scipy.spatial import cKDTree
 from voxfield.errors import VoxfieldError
 from voxfield.fields._prior import Int, Real
 
-CHUNK = 256
-"""Blocks whose covariances are gathered at once; bounds memory."""
+CHUNK = 64
+"""Groups whose covariances are gathered at once; bounds memory."""
 
 
-def earlier_neighbours(points: Real, count: int) -> Int:
-    """The nearest earlier points of every point, (n, count); -1 where there are fewer."""
-    total = len(points)
-    found = np.full((total, count), -1, dtype=np.int64)
-    start = 0
-    while start < total:
-        stop = min(max(2 * start, 4 * count), total)
-        asked = min(stop, 5 * count)
-        _, near = cKDTree(points[:stop]).query(points[start:stop], k=asked)
-        near = near.reshape(stop - start, asked)
-        earlier = near < np.arange(start, stop)[:, None]
-        rank = np.where(earlier, np.arange(asked), asked)
-        order = np.argsort(rank, axis=1, kind="stable")[:, :count]
-        kept = np.where(np.take_along_axis(earlier, order, 1), np.take_along_axis(near, order, 1), -1)
-        found[start:stop, : kept.shape[1]] = kept
-        start = stop
+def grouped(key: Int) -> Int:
+    """Points with equal keys as groups, (groups, most), -1 for none; groups in the order of their first points.
+
+    key  (n, d) integers
+    """
+    _, first, member = np.unique(key, axis=0, return_index=True, return_inverse=True)
+    place = np.argsort(np.argsort(first))[member.ravel()]
+    order = np.argsort(place, kind="stable")
+    start = np.searchsorted(place[order], np.arange(len(first) + 1))
+    groups = np.full((len(first), int(np.diff(start).max(initial=0))), -1, dtype=np.int64)
+    groups[place[order], np.arange(len(key)) - start[place[order]]] = order
+    return groups
+
+
+def earlier_neighbours(points: Real, groups: Int, count: int) -> Int:
+    """The nearest points of earlier groups to the middle of every group, (groups, count); -1 where there are fewer."""
+    members = groups >= 0
+    rank = groups[members]  # points by group
+    ends = np.cumsum(members.sum(axis=1))
+    starts = np.concatenate([[0], ends[:-1]])
+    sorted_points = points[rank]
+    middle = np.add.reduceat(sorted_points, starts, axis=0) / members.sum(axis=1)[:, None]
+    found = np.full((len(groups), count), -1, dtype=np.int64)
+    done = 0
+    while done < len(groups):
+        # trees over the first 2^k groups; of 5 times as many neighbours, enough are earlier
+        stop = min(max(2 * done, int(np.searchsorted(ends, 4 * count)) + 1), len(groups))
+        asked = min(int(ends[stop - 1]), 5 * count)
+        _, near = cKDTree(sorted_points[: ends[stop - 1]]).query(middle[done:stop], k=asked)
+        near = near.reshape(stop - done, asked)
+        earlier = near < starts[done:stop, None]
+        order = np.argsort(np.where(earlier, np.arange(asked), asked), axis=1, kind="stable")[:, :count]
+        kept = np.take_along_axis(near, order, 1)
+        found[done:stop, : kept.shape[1]] = np.where(np.take_along_axis(earlier, order, 1), rank[kept], -1)
+        done = stop
     return found
 
 
@@ -58,62 +80,66 @@ Assemble = Callable[[Int], Real]
 
 
 @dataclass(frozen=True)
-class Conditionals:
-    """Factors of some blocks, each conditioned on others.
+class Rows:
+    """Rows of the factor U that belong to some groups of g blocks, each conditioned on others.
 
-    sets   (b, m) block indices; the last column is the block itself
-    rows   (b, 3 m, 3): rows[i].T @ values of sets[i] is white with unit variance
+    sets    (b, m) block indices; the last g columns are the group itself; -1 for none
+    values  (b, 3 g, 3 m)
     """
 
     sets: Int
-    rows: Real
-
-    @property
-    def log_determinant(self) -> float:
-        """Sum of the log conditional standard deviations, with minus: log |U|."""
-        diagonal = np.diagonal(self.rows[:, -3:], axis1=1, axis2=2)
-        return float(np.log(np.abs(diagonal)).sum())
-
-    def whiten(self, values: Real) -> Real:
-        """Values (blocks, 3, ...) to whitened values of the b blocks, (b, 3, ...)."""
-        gathered = np.where((self.sets >= 0)[(..., *[None] * (values.ndim - 1))], values[self.sets], 0.0)
-        flat = gathered.reshape(len(self.sets), self.rows.shape[1], -1)
-        white: Real = np.einsum("bmk,bmv->bkv", self.rows, flat)
-        return white.reshape(len(self.sets), 3, *values.shape[2:])
-
-    def sparse(self, blocks: int) -> sparse.csr_matrix:
-        """Rows of U as a sparse matrix, (3 b, 3 blocks)."""
-        count, width = self.sets.shape
-        row = 3 * np.arange(count)[:, None, None, None] + np.arange(3)
-        column = 3 * self.sets[:, :, None, None] + np.arange(3)[:, None]
-        value = self.rows.reshape(count, width, 3, 3)
-        kept = np.broadcast_to(self.sets[:, :, None, None] >= 0, value.shape)
-        place = (np.broadcast_to(row, value.shape)[kept], np.broadcast_to(column, value.shape)[kept])
-        return sparse.csr_matrix((value[kept], place), shape=(3 * count, 3 * blocks))
+    values: NDArray[np.float32]
 
 
-def conditionals(assemble: Assemble, sets: Int) -> Conditionals:
-    """Factor the blocks in the last column of `sets` given the blocks in the other columns."""
-    rows = np.concatenate([_chunk_rows(assemble, part) for part in _chunks(sets)])
-    return Conditionals(sets, rows)
+class Factor:
+    """U, applied to several vectors at once; `blocks` is the number of blocks of three."""
+
+    def __init__(self, parts: list[Rows], blocks: int) -> None:
+        self._parts = [(part, _selection(part.sets, blocks)) for part in parts]
+
+    def precondition(self, vectors: Real) -> Real:
+        """U^T U applied to vectors (blocks, 3, k)."""
+        blocks, _, count = vectors.shape
+        flat = np.zeros((blocks + 1, 3 * count), dtype=np.float32)  # the last row is for blocks that are none
+        flat[:-1] = vectors.reshape(blocks, 3 * count)
+        total = np.zeros_like(flat[:-1])
+        for part, spread in self._parts:
+            groups, width = part.sets.shape
+            gathered = flat[part.sets].reshape(groups, 3 * width, count)
+            white = part.values @ gathered
+            back = part.values.transpose(0, 2, 1) @ white
+            total += spread @ back.reshape(groups * width, 3 * count)
+        return total.reshape(vectors.shape).astype(np.float64)
 
 
-def _chunks(sets: Int) -> Iterator[Int]:
-    return (sets[start : start + CHUNK] for start in range(0, len(sets), CHUNK))
+def rows(assemble: Assemble, sets: Int, own: int) -> Rows:
+    """Factor the blocks in the last `own` columns of `sets` given the blocks in the other columns."""
+    values = np.empty((len(sets), 3 * own, 3 * sets.shape[1]), dtype=np.float32)
+    for start in range(0, len(sets), CHUNK):
+        part = sets[start : start + CHUNK]
+        values[start : start + CHUNK] = _whitening(assemble(part), 3 * own)
+    return Rows(sets, values)
 
 
-def _chunk_rows(assemble: Assemble, sets: Int) -> Real:
-    covariances = assemble(sets)
+def _whitening(covariances: Real, own: int) -> Real:
+    """The last `own` rows of the inverse Cholesky factors of covariances (b, n, n)."""
     size = covariances.shape[1]
-    unit = np.zeros((size, 3))
-    unit[-3:] = np.eye(3)
-    rows = np.empty((len(sets), size, 3))
+    unit = np.zeros((size, own))
+    unit[-own:] = np.eye(own)
+    found = np.empty((len(covariances), own, size))
     for place, matrix in enumerate(covariances):
         factor, fault = lapack.dpotrf(matrix, lower=1, clean=0)
         if fault:
             raise NotPositive(size)
-        rows[place], _ = lapack.dtrtrs(factor, unit, lower=1, trans=1)
-    return rows
+        found[place] = lapack.dtrtrs(factor, unit, lower=1, trans=1)[0].T
+    return found
+
+
+def _selection(sets: Int, blocks: int) -> sparse.csr_matrix:
+    """(blocks, entries of sets) with a one where an entry names a block."""
+    entries = np.flatnonzero(sets.ravel() >= 0)
+    ones = np.ones(len(entries), dtype=np.float32)
+    return sparse.csr_matrix((ones, (sets.ravel()[entries], entries)), shape=(blocks, sets.size))
 
 
 class NotPositive(VoxfieldError):
@@ -124,8 +150,3 @@ class NotPositive(VoxfieldError):
             f"a covariance of {size} observations is not positive definite in double precision; the noise is too small "
             "beside the signal, or the length scale too long"
         )
-
-
-def gather(block: NDArray[np.bool_]) -> Real:
-    """Identity on the blocks that are missing: (b, m) bool to (b, 3 m) ones there, zeros elsewhere."""
-    return np.repeat(block.astype(np.float64), 3, axis=1)
