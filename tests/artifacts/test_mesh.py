@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from fields.surfaces import torus
 from voxfield.artifacts import Limits, Mesh
 from voxfield.checking import judge
 from voxfield.errors import InputError
@@ -25,18 +26,6 @@ def tetrahedron() -> Mesh:
     return Mesh(CORNERS, TETRAHEDRON)
 
 
-def torus(rows: int = 5, columns: int = 4) -> Mesh:
-    """A grid of rows x columns that closes on itself both ways."""
-    u, v = np.meshgrid(*(np.arange(n) * 2 * np.pi / n for n in (rows, columns)), indexing="ij")
-    ring = 2 + np.cos(v)
-    vertices = np.stack([ring * np.cos(u), ring * np.sin(u), np.sin(v)], axis=-1).reshape(-1, 3)
-    place = np.arange(rows * columns).reshape(rows, columns)
-    right, up = np.roll(place, -1, axis=0), np.roll(place, -1, axis=1)
-    both = np.roll(right, -1, axis=1)
-    squares = [np.stack([place, right, both], -1), np.stack([place, both, up], -1)]
-    return Mesh(vertices, np.concatenate([part.reshape(-1, 3) for part in squares]))
-
-
 def codes(mesh: Mesh) -> list[str]:
     findings = Findings()
     mesh.check(findings)
@@ -44,7 +33,7 @@ def codes(mesh: Mesh) -> list[str]:
 
 
 def test_topology_of_surfaces_that_are_known() -> None:
-    ball, ring = tetrahedron(), torus()
+    ball, ring = tetrahedron(), torus(5, 4)
     assert (ball.euler_characteristic, len(ball.edges)) == (2, 6)
     assert (ring.euler_characteristic, len(ring.edges)) == (0, 60)
     for mesh in (ball, ring):
@@ -72,14 +61,14 @@ def test_what_is_no_oriented_manifold_is_told() -> None:
 
 
 def test_sides_name_their_edges() -> None:
-    mesh = torus()
+    mesh = torus(5, 4)
     for corner in range(3):
         ends = np.sort(mesh.triangles[:, [corner, (corner + 1) % 3]], axis=1)
         np.testing.assert_array_equal(mesh.edges[mesh.edges_of_triangles[:, corner]], ends)
 
 
 def test_normals_point_outward_and_have_unit_length() -> None:
-    mesh = torus(60, 40)
+    mesh = torus(60, 40, tube=1)
     ring = mesh.vertices[:, :2] / np.linalg.norm(mesh.vertices[:, :2], axis=1, keepdims=True) * 2
     outward = mesh.vertices - np.pad(ring, ((0, 0), (0, 1)))  # exact: the tube has radius 1
     assert np.abs(mesh.vertex_normals - outward).max() < 0.02

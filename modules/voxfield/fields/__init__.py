@@ -12,6 +12,7 @@ from voxfield._lazy import lazy
 
 if TYPE_CHECKING:
     from voxfield.fields._derive import derive as derive
+    from voxfield.fields._embed import embed as embed
     from voxfield.fields._evaluate import evaluate as evaluate
     from voxfield.fields._prepare import prepare as prepare
     from voxfield.fields._reconstruct import reconstruct as reconstruct
@@ -21,6 +22,7 @@ __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "derive": "_derive",
+        "embed": "_embed",
         "evaluate": "_evaluate",
         "prepare": "_prepare",
         "reconstruct": "_reconstruct",

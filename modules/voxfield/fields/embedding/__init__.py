@@ -1,0 +1,1 @@
+"""Point clouds as points of a plane or space whose distances are those along the manifold."""
