@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from voxfield.fields._derive import derive as derive
     from voxfield.fields._embed import embed as embed
     from voxfield.fields._evaluate import evaluate as evaluate
+    from voxfield.fields._evaluate_points import evaluate_points as evaluate_points
     from voxfield.fields._prepare import prepare as prepare
     from voxfield.fields._reconstruct import reconstruct as reconstruct
     from voxfield.fields._singularities import singularities as singularities
@@ -24,6 +25,7 @@ __getattr__, __dir__, __all__ = lazy(
         "derive": "_derive",
         "embed": "_embed",
         "evaluate": "_evaluate",
+        "evaluate_points": "_evaluate_points",
         "prepare": "_prepare",
         "reconstruct": "_reconstruct",
         "singularities": "_singularities",

@@ -12,5 +12,6 @@ from voxfield._lazy import lazy
 if TYPE_CHECKING:
     from voxfield.report._build import build as build
     from voxfield.report._subject import subject as subject
+    from voxfield.report._surface import surface as surface
 
-__getattr__, __dir__, __all__ = lazy(__name__, {"build": "_build", "subject": "_subject"})
+__getattr__, __dir__, __all__ = lazy(__name__, {"build": "_build", "subject": "_subject", "surface": "_surface"})

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from voxfield.artifacts import Metrics, Table
 from voxfield.report._chart import Chart, padded
-from voxfield.report._material import Material, stage_of
+from voxfield.report._material import Material, result_of, stage_of
 from voxfield.report._numbers import DASH, fixed, percent, significant
 
 Facts = dict[str, Any]
@@ -31,6 +31,11 @@ KNOWN: dict[str, dict[str, tuple[str, Wording]]] = {
         "relative_l2_core": ("velocity error in the core, relative L2", percent),
         "coverage_95": ("components inside their 95 % interval", percent),
     },
+    "fields.evaluate_points": {
+        "relative_l2": ("error of the field, relative L2", percent),
+        "cosine": ("mean cosine to the true vectors", lambda v: fixed(v, 3)),
+        "coverage_95": ("components inside their 95 % interval", percent),
+    },
     "pde.evaluate": {
         "relative_l2": ("error of the pressure drops, relative L2", percent),
         "inside_95": ("drops inside their 95 % interval", significant),
@@ -42,7 +47,10 @@ SHOWN_SCORES = (
     "steps", "loss", "test.rows", "test.sets.coverage", "test.sets.mean_size", "conformal.coverage",
     "conformal.calibration_patients",
 )  # fmt: skip
-TITLES = {"segmentation.evaluate": "Lumen", "fields.evaluate": "Velocity", "pde.evaluate": "Pressure"}
+TITLES = {
+    "segmentation.evaluate": "Lumen", "fields.evaluate": "Velocity", "fields.evaluate_points": "Field",
+    "pde.evaluate": "Pressure",
+}  # fmt: skip
 
 
 def facts_of(material: Material) -> Facts:
@@ -173,11 +181,11 @@ def grade_text(facts: Mapping[str, Any]) -> str:
     return f"{facts['grade']}, set {{{', '.join(str(grade) for grade in range(low, high + 1))}}}"
 
 
-def truth_tables(material: Material) -> list[dict[str, Any]]:
+def truth_tables(metrics: Sequence[Metrics]) -> list[dict[str, Any]]:
     """Per evaluating stage the results against the truth, known names first."""
     tables = []
     for stage in TRUTH_STAGES:
-        values = material.result(stage)
+        values = result_of(metrics, stage)
         if not values:
             continue
         known = KNOWN[stage]
@@ -191,13 +199,13 @@ def truth_tables(material: Material) -> list[dict[str, Any]]:
     return tables
 
 
-def other_tables(material: Material) -> list[dict[str, Any]]:
+def other_tables(metrics: Sequence[Metrics]) -> list[dict[str, Any]]:
     """What stages that judge nothing against a truth had to say, such as the noise that a reconstruction found."""
     tables = []
-    for metrics in material.metrics:
-        stage = stage_of(metrics)
-        if stage not in TRUTH_STAGES and metrics.values:
-            rows = [{"name": key, "value": text} for key, text in flat(metrics.values)]
+    for one in metrics:
+        stage = stage_of(one)
+        if stage not in TRUTH_STAGES and one.values:
+            rows = [{"name": key, "value": text} for key, text in flat(one.values)]
             tables.append({"stage": stage or "metrics without a record", "rows": rows})
     return tables
 

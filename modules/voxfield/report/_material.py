@@ -110,11 +110,16 @@ class Material:
 
     def result(self, stage: str) -> dict[str, Any]:
         """Values that a stage wrote, of all metrics that are there; empty where it wrote none."""
-        merged: dict[str, Any] = {}
-        for metrics in self.metrics:
-            if stage_of(metrics) == stage:
-                merged.update(metrics.values)
-        return merged
+        return result_of(self.metrics, stage)
+
+
+def result_of(metrics: Sequence[Metrics], stage: str) -> dict[str, Any]:
+    """Values that a stage wrote; empty where it wrote none."""
+    merged: dict[str, Any] = {}
+    for one in metrics:
+        if stage_of(one) == stage:
+            merged.update(one.values)
+    return merged
 
 
 def stage_of(artifact: Artifact) -> str | None:

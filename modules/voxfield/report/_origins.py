@@ -84,7 +84,13 @@ def packages(stages: Sequence[dict[str, Any]]) -> dict[str, str]:
     return {name: ", ".join(versions) for name, versions in seen.items()}
 
 
-def file_facts(named: Named) -> list[dict[str, Any]]:
+def linked_files(named: Named, run_folder: str) -> dict[str, Any]:
+    """The files behind the page, with links where the way to the run folder is known."""
+    linked = [{**f, "href": f"{run_folder}/{f['path']}" if run_folder and f["path"] else ""} for f in _files(named)]
+    return {"files": linked, "has_links": any(f["href"] for f in linked)}
+
+
+def _files(named: Named) -> list[dict[str, Any]]:
     """The files behind the page: name, path in the run folder (empty for one from elsewhere), hash, size."""
     files = []
     for name, artifact in named:

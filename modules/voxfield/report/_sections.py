@@ -157,7 +157,7 @@ def tiles(
     made: list[dict[str, str]] = []
 
     def tile(what: str, value: str, more: str = "", kind: str = "") -> None:
-        made.append({"what": what, "value": value, "more": more, "kind": kind})
+        made.append(one_tile(what, value, more, kind))
 
     if facts["grade"] is not None:
         low, high = facts["grade_set"] or (None, None)
@@ -180,16 +180,23 @@ def tiles(
         tile("Dice against the truth", fixed(facts["dice"], 3), "lumen")
     if facts["velocity_error"] is not None:
         tile("velocity error", percent(facts["velocity_error"]), "relative L2")
+    return [*made, *run_tiles(findings, stages)]
+
+
+def one_tile(what: str, value: str, more: str = "", kind: str = "") -> dict[str, str]:
+    """A number at the head of a page, with a few words; `kind` is the level of a finding."""
+    return {"what": what, "value": value, "more": more, "kind": kind}
+
+
+def run_tiles(findings: list[dict[str, Any]], stages: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """What was found, and what it took to compute."""
     grave = {level: sum(f["level"] == level for f in findings) for level in ("error", "warning", "info")}
     worst = next((level for level in ("error", "warning") if grave[level]), "")
-    tile(
-        "findings",
-        str(len(findings)),
-        ", ".join(f"{n} {level}" for level, n in grave.items() if n) or "none",
-        worst,
-    )
+    counts = ", ".join(f"{n} {level}" for level, n in grave.items() if n) or "none"
+    made = [one_tile("findings", str(len(findings)), counts, worst)]
     if any(s["cpu_s"] is not None for s in stages):
-        tile("computing time", duration(sum(s["cpu_s"] or 0 for s in stages)), f"CPU, {len(stages)} stages")
+        seconds = duration(sum(s["cpu_s"] or 0 for s in stages))
+        made.append(one_tile("computing time", seconds, f"CPU, {len(stages)} stages"))
     return made
 
 
@@ -214,7 +221,7 @@ def absences(material: Material, facts: Mapping[str, Any], failures: Sequence[Se
         "velocity": _absent_velocity(material),
         "pressure": [] if "pressure" in told else _absent_pressure(material),
         "grade": [] if "grade" in told or facts["grade"] is not None else ["This subject was not graded."],
-        "truth": [] if "truth" in told or truth_tables(material) or comparison(facts) else [NO_TRUTH],
+        "truth": [] if "truth" in told or truth_tables(material.metrics) or comparison(facts) else [NO_TRUTH],
     }
     return {name: sentences + plain.get(name, []) for name, sentences in said.items()}
 

@@ -1,7 +1,7 @@
 """The stage `report.subject`: everything that is known about one subject, on one page."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from voxfield.artifacts import Centerline, Image, ImageSeries, LabelMap, Metrics, Report, Table, VectorImage
 from voxfield.stage import Context, Resources, stage
@@ -92,7 +92,7 @@ def _pages(
 ) -> dict[str, bytes]:
     from voxfield.report import _sections as sections
     from voxfield.report._facts import comparison, facts_of, other_tables, truth_tables
-    from voxfield.report._origins import all_findings, file_facts, packages, stage_facts
+    from voxfield.report._origins import all_findings, linked_files, packages, stage_facts
     from voxfield.report._sheet import Sheet
     from voxfield.report._site import data, render
     from voxfield.report._thumbnail import thumbnail
@@ -113,8 +113,8 @@ def _pages(
     page = render(
         "subject.html.j2", title=title, claim=claim, words=words, absent=absent, contents=sections.CONTENTS,
         tiles=sections.tiles(facts, findings, stages), findings=findings, stages=stages, versions=packages(stages),
-        compared=comparison(facts), truth=truth_tables(material), results=other_tables(material),
-        **_linked(file_facts(named), run_folder),
+        compared=comparison(facts), truth=truth_tables(material.metrics), results=other_tables(material.metrics),
+        **linked_files(named, run_folder),
         **scan, **velocity, **pressure, **sections.vessel_section(material, sheet), **sections.grade_section(facts),
     )  # fmt: skip
     sheet.assets["assets/thumbnail.png"] = thumbnail(material)
@@ -123,9 +123,3 @@ def _pages(
         "findings": findings, "stages": stages, "absent": [s for said in absent.values() for s in said],
     }  # fmt: skip
     return {"index.html": page, "page.json": data(content), **sheet.assets}
-
-
-def _linked(files: list[dict[str, Any]], run_folder: str) -> dict[str, Any]:
-    """Files with links, where the way to the run folder is known."""
-    linked = [{**f, "href": f"{run_folder}/{f['path']}" if run_folder and f["path"] else ""} for f in files]
-    return {"files": linked, "has_links": any(f["href"] for f in linked)}
