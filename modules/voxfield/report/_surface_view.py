@@ -17,7 +17,7 @@ from voxfield.report._vector import arrows, stroke
 
 PIXELS = 300
 MARGIN = 0.05
-BALL = 0.75
+BALL = 1.0
 """Radius of a ball of a cloud, over the median distance of its points."""
 ARROWS_ACROSS = 20
 SHORTEST = 0.03
