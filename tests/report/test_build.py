@@ -43,6 +43,14 @@ def test_index_is_well_formed_and_tells_of_everyone(report: Report) -> None:
     assert parsed.count("circle") == 5 * 5, "four strips and a scatter of five subjects"
 
 
+def test_masks_are_not_judged_on_scans_that_trained(cohort: list[Report]) -> None:
+    page = build(cohort, training=("01", "02", "03")).report.pages["index.html"].decode()
+    assert "03 (trained on)" in page
+    assert "median, not trained on; 0.880 to 0.900" in Page(page).text
+    everyone = build(cohort, training=tuple(f"{n:02}" for n in range(1, 6))).report.pages["index.html"].decode()
+    assert "median; 0.820 to 0.900" in Page(everyone).text
+
+
 def test_every_link_leads_to_a_page_or_into_the_run(report: Report) -> None:
     for place, content in report.pages.items():
         if not place.endswith(".html"):

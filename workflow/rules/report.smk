@@ -119,6 +119,7 @@ rule report_index:
                 "title": config.get("title") or "Vessel flow",
                 "claim": config["claim"],
                 "failures": NOT_FINISHED,
+                "training": [] if config["model"] else TRAINING,
                 "run_folder": "..",
             },
         ),

@@ -27,7 +27,7 @@ class CohortReport(NamedTuple):
     report: Report
 
 
-@stage(resources=Resources(mem_mb=2000, runtime=10), version=1)
+@stage(resources=Resources(mem_mb=2000, runtime=10), version=2)
 def build(
     pages: Sequence[Report] | None = None,
     models: Sequence[Metrics] | None = None,
@@ -35,6 +35,7 @@ def build(
     title: str = "Voxfield report",
     claim: str = "",
     failures: tuple[tuple[str, str, str, str], ...] = (),
+    training: tuple[str, ...] = (),
     run_folder: str = "",
     copy_at_most: Annotated[int, Ge(0)] = 200,
     ctx: Context = Context(),
@@ -48,6 +49,8 @@ def build(
     title: heading of the page
     claim: what is said about where the data come from
     failures: what did not finish: subject, stage, reason and log of each
+    training: subjects whose scans trained a network of this run: they are marked, and what is said of masks leaves
+        them out
     run_folder: the way from the page to its run folder, such as ".."; logs and files of the run are linked through it
     copy_at_most: subjects up to which their pages are copied into the report; pages of more are linked where they lie
     """
@@ -57,7 +60,7 @@ def build(
     from voxfield.report._site import data, render
 
     copied = len(pages or ()) <= copy_at_most
-    entries, files = _gather(pages or (), run_folder, copied)
+    entries, files = _gather(pages or (), run_folder, copied, training)
     if not copied:
         ctx.finding(
             "pages-not-copied",
@@ -86,7 +89,9 @@ def build(
     return CohortReport(Report({PAGE: page, DATA: data(content), **files}))
 
 
-def _gather(pages: Sequence[Report], run_folder: str, copied: bool) -> tuple[list["Entry"], dict[str, bytes]]:
+def _gather(
+    pages: Sequence[Report], run_folder: str, copied: bool, training: Sequence[str]
+) -> tuple[list["Entry"], dict[str, bytes]]:
     """What every page says, and the files of those that are copied."""
     from voxfield.report._cohort import Entry
 
@@ -96,7 +101,8 @@ def _gather(pages: Sequence[Report], run_folder: str, copied: bool) -> tuple[lis
     for number, (page, content) in enumerate(zip(pages, contents, strict=True)):
         home = f"assets/subjects/{names[number]}" if copied else _place(page, run_folder)
         picture = f"{home}/{THUMBNAIL}" if home and THUMBNAIL in page.pages else ""
-        entries.append(Entry(content, f"{home}/{PAGE}" if home else "", picture))
+        trained = content["subject"] in training
+        entries.append(Entry(content, f"{home}/{PAGE}" if home else "", picture, trained))
         if copied:
             around = [names[n] if 0 <= n < len(names) else "" for n in (number - 1, number + 1)]
             for path, body in page.pages.items():

@@ -15,6 +15,7 @@ from voxfield.report._sections import COVERAGE_WORDS
 
 MOST_NAMED = 12  # subjects that a finding names before it says "..."
 DOT = 10.0  # pixels between two dots of a strip that must not overlap
+OF_MASKS = ("dice", "tree_length_detected")
 HEADLINES: tuple[tuple[str, str, Callable[[Any], str], str], ...] = (
     ("dice", "Dice", lambda v: fixed(v, 3), ""),
     ("tree_length_detected", "tree length detected", percent, ""),
@@ -26,11 +27,12 @@ HEADLINES: tuple[tuple[str, str, Callable[[Any], str], str], ...] = (
 
 @dataclass(frozen=True)
 class Entry:
-    """One subject: what its `page.json` says, and where its page and its small picture are."""
+    """One subject: what its `page.json` says, where its page and its small picture are, and whether it trained."""
 
     content: Mapping[str, Any]
     href: str
     thumbnail: str
+    trained: bool = False
 
     @property
     def name(self) -> str:
@@ -49,6 +51,12 @@ def known(entries: Sequence[Entry], fact: str) -> list[float]:
     return [float(e.facts[fact]) for e in entries if e.facts.get(fact) is not None]
 
 
+def fair(entries: Sequence[Entry], fact: str) -> Sequence[Entry]:
+    """The subjects that a fact may be summarised over: masks are not judged on scans that trained the network."""
+    held_out = [e for e in entries if not e.trained]
+    return held_out if fact in OF_MASKS and known(held_out, fact) else entries
+
+
 def tiles(entries: Sequence[Entry], failed: Sequence[str]) -> list[dict[str, str]]:
     """The numbers at the head of the cohort page. `failed` are the subjects of failures; "" stands for the cohort."""
     names = {e.name for e in entries}
@@ -59,9 +67,11 @@ def tiles(entries: Sequence[Entry], failed: Sequence[str]) -> list[dict[str, str
     more = ", ".join(counts) or "none failed"
     made = [{"what": "subjects finished", "value": str(len(entries)), "more": more, "kind": kind}]
     for fact, what, write, unit in HEADLINES:
-        values = known(entries, fact)
+        judged = fair(entries, fact)
+        values = known(judged, fact)
         if values:
-            more = f"median; {write(min(values))} to {write(max(values))}"
+            apart = ", not trained on" if len(judged) < len(entries) else ""
+            more = f"median{apart}; {write(min(values))} to {write(max(values))}"
             made.append({"what": what, "value": f"{write(median(values))}{unit}", "more": more, "kind": ""})
     return made
 
@@ -100,7 +110,8 @@ def _cell(entry: Entry, fact: str, numeric: bool, grades: int) -> dict[str, Any]
         "text": "",
     }
     if fact == "subject":
-        return cell | {"value": entry.name, "text": entry.name, "href": entry.href}
+        text = f"{entry.name} (trained on)" if entry.trained else entry.name
+        return cell | {"value": entry.name, "text": text, "href": entry.href}
     if fact == "findings":
         return cell | _finding_cell(entry)
     value = facts.get(fact)
@@ -154,9 +165,9 @@ def strips(entries: Sequence[Entry]) -> list[dict[str, Any]]:
         ("velocity_coverage", "Velocities inside their 95 % interval, %", 100.0),
     )
     return [
-        {"title": title, "chart": _strip(entries, fact, title, scale)}
+        {"title": title, "chart": _strip(fair(entries, fact), fact, title, scale)}
         for fact, title, scale in wanted
-        if len(known(entries, fact)) > 1
+        if len(known(fair(entries, fact), fact)) > 1
     ]
 
 

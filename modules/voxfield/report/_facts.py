@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from voxfield.artifacts import Metrics, Table
+from voxfield.artifacts import Metrics
 from voxfield.report._chart import Chart, padded
 from voxfield.report._material import Material, result_of, stage_of
 from voxfield.report._numbers import DASH, fixed, percent, significant
@@ -91,9 +91,12 @@ def _grade(material: Material) -> Facts:
 
 
 def _stenosis(material: Material) -> Facts:
-    """The narrowest place that can be graded, else the largest lower bound; bridges and twigs have none."""
+    """The narrowest place that can be graded, else the largest lower bound; bridges and twigs have none.
+
+    That a branch tapers is no stenosis: without the table that compares with a parallel stretch nothing is claimed.
+    """
     if material.stenoses is None:
-        return _narrowest_branch(material.branches)
+        return {"stenosis": None}
     rows = material.stenoses.rows()
     bounds = [row for row in rows if row.get("at_least_percent") is not None]
     graded = [row for row in rows if row["degree_percent"] is not None]
@@ -108,21 +111,8 @@ def _stenosis(material: Material) -> Facts:
         "stenosis_is_least": bound,
         "stenosis_method": row.get("method"),
         "stenosis_place": [row[f"{axis}_mm"] for axis in "xyz"] if row else None,
-        "stenosis_branch": None,
         "near_occlusions": sum(row["grade"] == "near-occlusion" for row in rows),
         "occlusions": sum(row["grade"] == "occlusion" for row in rows),
-    }
-
-
-def _narrowest_branch(branches: Table | None) -> Facts:
-    """The narrowest branch. Bridged branches have no radius and thus no stenosis."""
-    if branches is None or "stenosis" not in branches.columns:
-        return {"stenosis": None, "stenosis_branch": None}
-    known = [row for row in branches.rows() if row["stenosis"] is not None and not row.get("bridge")]
-    worst = max(known, key=lambda row: row["stenosis"], default=None)
-    return {
-        "stenosis": worst and float(worst["stenosis"]),
-        "stenosis_branch": worst and worst.get("branch"),
     }
 
 

@@ -82,7 +82,8 @@ def vessel_section(material: Material, sheet: Sheet) -> Content:
             "has_bridge_nodes": bool((tree.kinds == BRIDGE).any()),
         }
     if material.branches is not None and len(material.branches):
-        content["branches"] = known_columns(material.branches, BRANCHES)
+        shown = [c for c in BRANCHES if c[0] != "stenosis" or material.stenoses is not None]
+        content["branches"] = known_columns(material.branches, shown)
     if material.stenoses is not None and len(material.stenoses):
         content["stenoses"] = known_columns(material.stenoses, STENOSES)
     if material.bridges is not None and len(material.bridges):
@@ -201,8 +202,6 @@ def run_tiles(findings: list[dict[str, Any]], stages: list[dict[str, Any]]) -> l
 
 
 def _stenosis_place(facts: Mapping[str, Any]) -> str:
-    if facts["stenosis_branch"] is not None:
-        return f"branch {facts['stenosis_branch']}"
     place = ", ".join(fixed(value, 0) for value in facts["stenosis_place"])
     return f"{str(facts['stenosis_method']).upper()}, at ({place}) mm"
 

@@ -48,7 +48,7 @@ def subject(
     centerline   tree with radii, mm
     branches     table of `segmentation.centerline`
     bridges      table of `segmentation.repair`
-    stenoses     table of `segmentation.stenosis`; without it the narrowest place is that of the branches
+    stenoses     table of `segmentation.stenosis`; without it no degree of narrowing is told
     openings     1 wall, k >= 2 openings, whose names appear in the pictures
     velocity     (x, y, z, t, 3) posterior mean; of a series the frame with the fastest mean speed is shown
     velocity_sd  (x, y, z, t, 3) its standard deviation

@@ -1,6 +1,6 @@
 """Tables of a subject as a page shows them: columns in words, numbers with units, a dash for what is missing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from voxfield.artifacts import Table
@@ -43,7 +43,7 @@ STENOSES: tuple[Column, ...] = (
 )
 
 
-def known_columns(table: Table, columns: tuple[Column, ...]) -> dict[str, Any]:
+def known_columns(table: Table, columns: Sequence[Column]) -> dict[str, Any]:
     """The columns of a table that are known by name."""
     shown = [column for column in columns if column[0] in table.columns]
     if not any(table.columns.get("bridge", ())):
