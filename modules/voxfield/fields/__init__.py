@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from voxfield._lazy import lazy
 
 if TYPE_CHECKING:
+    from voxfield.fields._align import align as align
     from voxfield.fields._derive import derive as derive
     from voxfield.fields._embed import embed as embed
     from voxfield.fields._evaluate import evaluate as evaluate
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "align": "_align",
         "derive": "_derive",
         "embed": "_embed",
         "evaluate": "_evaluate",
