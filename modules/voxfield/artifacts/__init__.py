@@ -18,6 +18,7 @@ from voxfield.artifacts._graph import Graph
 from voxfield.artifacts._grid import Grid
 from voxfield.artifacts._image import Image, ImageSeries
 from voxfield.artifacts._label_map import LabelMap
+from voxfield.artifacts._manifold import Manifold
 from voxfield.artifacts._mesh import Mesh
 from voxfield.artifacts._metrics import Metrics
 from voxfield.artifacts._model import Model
@@ -42,6 +43,7 @@ __all__ = [
     "ImageSeries",
     "LabelMap",
     "Limits",
+    "Manifold",
     "Mesh",
     "Metrics",
     "Model",

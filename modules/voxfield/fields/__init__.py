@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from voxfield.fields._embed import embed as embed
     from voxfield.fields._evaluate import evaluate as evaluate
     from voxfield.fields._evaluate_points import evaluate_points as evaluate_points
+    from voxfield.fields._fit import fit as fit
+    from voxfield.fields._graph import graph as graph
+    from voxfield.fields._predict import predict as predict
     from voxfield.fields._prepare import prepare as prepare
     from voxfield.fields._reconstruct import reconstruct as reconstruct
     from voxfield.fields._singularities import singularities as singularities
@@ -28,6 +31,9 @@ __getattr__, __dir__, __all__ = lazy(
         "embed": "_embed",
         "evaluate": "_evaluate",
         "evaluate_points": "_evaluate_points",
+        "fit": "_fit",
+        "graph": "_graph",
+        "predict": "_predict",
         "prepare": "_prepare",
         "reconstruct": "_reconstruct",
         "singularities": "_singularities",

@@ -1,0 +1,205 @@
+"""Choosing the settings of a field by its evidence.
+
+Two nested searches: outside, length of the local kernel and noise (Nelder-Mead; each try whitens the scored data
+anew), for every smoothness that may be chosen; inside, share, length and smoothness of the spectrum (gradients). Of
+many observations some are scored, each given its neighbours among all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import sparse
+from scipy.optimize import Bounds, minimize
+
+from voxfield.fields.manifold._kriging import Kernel, Smoothness, krige
+from voxfield.fields.manifold._likelihood import Intrinsic, Score, Whitened, fit_intrinsic, plain_score
+from voxfield.fields.manifold._neighbourhoods import closest
+from voxfield.fields.manifold._patches import Int, Real
+from voxfield.fields.manifold._places import Places
+from voxfield.fields.manifold._spectrum import Band, Kind
+
+SMOOTHNESSES: tuple[Smoothness, ...] = ("gaussian", "matern-5/2")
+"""Of the local part, from which the evidence chooses."""
+Parts = Literal["sum", "intrinsic", "ambient"]
+NEIGHBOURS = 30
+"""Earlier observations that one is conditioned on."""
+SCORED = 150
+"""Observations that are scored, and one in a hundred more."""
+NOISE = (1e-8, 1e3)
+"""Bounds of the variance of the noise over that of the local part."""
+TRIES = 22
+LATER_TRIES = 10
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Observations in random order.
+
+    places      where
+    values      (s, a) tangent parts of what was observed
+    candidates  (s, p) nearest observations along the domain, -1 for none
+    """
+
+    places: Places
+    values: Real
+    candidates: Int
+
+    def earlier(self, chosen: Int) -> Int:
+        """(b, p) nearest earlier observations of those chosen, -1 for fewer."""
+        points = self.places.points
+        return closest(points, self.candidates[chosen], points[chosen], NEIGHBOURS, chosen)
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What may be chosen.
+
+    parts       kernels that are summed
+    spectrum    of the intrinsic part
+    smoothness  of the local part
+    noise_sd    standard deviation of the noise of a component where it is known
+    """
+
+    parts: Parts = "sum"
+    spectrum: Kind = "matern"
+    smoothness: tuple[Smoothness, ...] = SMOOTHNESSES
+    noise_sd: float | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What was chosen. Variances of a component; `noise_ratio` and `intrinsic` are relative to `variance`.
+
+    local        kernel of the local part, of variance `variance`; None in the intrinsic kernel
+    intrinsic    part; None in the ambient kernel
+    noise_ratio  variance of the noise
+    variance     unit of the field squared
+    log_evidence of the scored observations
+    """
+
+    local: Kernel | None
+    intrinsic: Intrinsic | None
+    noise_ratio: float
+    variance: float
+    log_evidence: float
+
+    @property
+    def noise_sd(self) -> float:
+        """Standard deviation of the noise of a component."""
+        return float(np.sqrt(self.variance * self.noise_ratio))
+
+
+def whiten(observed: Observed, local: Kernel | None, noise_ratio: float, scored: Int, sets: Int) -> Whitened:
+    """Whitened products of the scored observations (b,), each given its set (b, p)."""
+    places, count = observed.places, len(scored)
+    pick = sparse.csr_array((np.ones(count), (np.arange(count), scored)), shape=(count, len(places)))
+    spread = np.ones(count)
+    if local is not None:
+        noise = np.full(len(places), noise_ratio)
+        weights = krige(local, places.points, noise, sets, np.arange(count)[:, None], places.points[scored])
+        pick = (pick - weights.matrix).tocsr()
+        spread = np.sqrt(weights.variance + noise_ratio)
+    here = places.take(scored)
+    data = _innovation(here.bases, pick, observed.values[:, :, None], spread)[:, 0]
+    features = _innovation(here.bases, pick, places.features, spread)
+    log_scale = here.bases.shape[2] * float(np.log(spread).sum())
+    gram = features.T @ features
+    return Whitened(gram, features.T @ data, float(data @ data), log_scale, len(data))
+
+
+def _innovation(bases: Real, pick: sparse.csr_array, values: Real, spread: Real) -> Real:
+    """What the neighbours do not tell, in tangent coordinates and units of its spread: (s c, q) of values (n, a, q)."""
+    left = (pick @ values.reshape(len(values), -1)).reshape(len(bases), *values.shape[1:])
+    inside = bases.transpose(0, 2, 1) @ left / spread[:, None, None]
+    joined: Real = inside.reshape(inside.shape[0] * inside.shape[1], values.shape[2])
+    return joined
+
+
+def choose(observed: Observed, band: Band | None, wishes: Wishes, extent: float, spacing: float) -> Settings:
+    """Settings with the largest evidence.
+
+    extent, spacing  of the domain: bounds of the length of the local kernel
+    """
+    count = len(observed.places)
+    scored = np.unique(np.linspace(0, count - 1, min(count, SCORED + count // 100)).astype(np.int64))
+    if wishes.parts == "intrinsic":
+        if band is None:
+            raise ValueError("the intrinsic kernel has modes")
+        return _intrinsic_only(observed, band, wishes)
+    best: Settings | None = None
+    for smoothness in wishes.smoothness:
+        found = _search(observed, band, wishes, smoothness, scored, (0.5 * spacing, 4 * extent), best)
+        if best is None or found.log_evidence > best.log_evidence:
+            best = found
+    if best is None:
+        raise ValueError("at least one smoothness")
+    return best
+
+
+def _intrinsic_only(observed: Observed, band: Band, wishes: Wishes) -> Settings:
+    everyone = np.arange(len(observed.places))
+    data = whiten(observed, None, 1.0, everyone, np.empty((0, 0), dtype=np.int64))
+    found, value = fit_intrinsic(data, band, wishes.spectrum, None, tail_counts=True)
+    return Settings(None, found, max(1 - found.tail, NOISE[0]), value.variance, value.log_evidence)
+
+
+def _search(
+    observed: Observed,
+    band: Band | None,
+    wishes: Wishes,
+    smoothness: Smoothness,
+    scored: Int,
+    lengths: tuple[float, float],
+    before: Settings | None,
+) -> Settings:
+    best: list[Settings] = []
+    sets = observed.earlier(scored)
+
+    def attempt(place: Real) -> float:
+        local, noise_ratio = Kernel(smoothness, float(np.exp(place[0]))), float(np.exp(place[1]))
+        data = whiten(observed, local, noise_ratio, scored, sets)
+        known = best[0].intrinsic if best else before.intrinsic if before else None
+        intrinsic, value = _inner(data, band, wishes, known)
+        value = _at_known_noise(value, data.count, noise_ratio, wishes.noise_sd)
+        found = Settings(local, intrinsic, noise_ratio, value.variance, value.log_evidence)
+        if not best or found.log_evidence > best[0].log_evidence:
+            best[:] = [found]
+        return -found.log_evidence
+
+    low, high = np.log([lengths[0], NOISE[0]]), np.log([lengths[1], NOISE[1]])
+    length, noise = (
+        (0.15 * lengths[1], 1e-2)
+        if before is None or before.local is None
+        else (before.local.length, before.noise_ratio)
+    )
+    first = np.log([length, noise]).clip(low, high)
+    simplex = (first + np.array([[0, 0], [0.7, 0], [0, -2.0 if before is None else 0.7]])).clip(low, high)
+    tries = TRIES if before is None else LATER_TRIES
+    minimize(
+        attempt,
+        first,
+        method="Nelder-Mead",
+        bounds=Bounds(low, high),
+        options={"initial_simplex": simplex, "maxfev": tries, "xatol": 0.05, "fatol": 0.2},
+    )
+    return best[0]
+
+
+def _inner(
+    data: Whitened, band: Band | None, wishes: Wishes, known: Intrinsic | None
+) -> tuple[Intrinsic | None, Score]:
+    if band is None:
+        return None, plain_score(data)
+    return fit_intrinsic(data, band, wishes.spectrum, known, tail_counts=False)
+
+
+def _at_known_noise(value: Score, count: int, noise_ratio: float, noise_sd: float | None) -> Score:
+    """The score where the variance is not free, because the noise is known."""
+    if noise_sd is None:
+        return value
+    variance = noise_sd**2 / noise_ratio
+    ratio = value.variance / variance
+    return Score(value.log_evidence + 0.5 * count * (1 + np.log(ratio) - ratio), variance)
