@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from voxfield.fields._predict import predict as predict
     from voxfield.fields._prepare import prepare as prepare
     from voxfield.fields._reconstruct import reconstruct as reconstruct
+    from voxfield.fields._register import register as register
     from voxfield.fields._singularities import singularities as singularities
 
 __getattr__, __dir__, __all__ = lazy(
@@ -36,6 +37,7 @@ __getattr__, __dir__, __all__ = lazy(
         "predict": "_predict",
         "prepare": "_prepare",
         "reconstruct": "_reconstruct",
+        "register": "_register",
         "singularities": "_singularities",
     },
 )
