@@ -4,8 +4,8 @@ Two questions. *Known zeros*: fields on sphere and torus whose zeros are known f
 vertices with noise; an exact Gaussian process, its length and noise chosen by evidence, is sampled, and we print the
 probability that the stage gives to the true index at the true place (the most probable cluster of that index within
 two mean spacings or twice the stated spread; 0 where there is none), and how many clusters of probability one half or
-more stand where nothing is. *Calibration*: truths are drawn from the prior itself, so that the samples are right by construction; of all
-clusters with a stated probability in a bin, which share is true?
+more stand where nothing is. *Calibration*: truths are drawn from the prior itself, so that the samples are right by
+construction; of all clusters with a stated probability in a bin, which share is true?
 
 In every sample of every run the indices must sum to the Euler characteristic.
 

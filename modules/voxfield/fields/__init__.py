@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from voxfield.fields._evaluate_points import evaluate_points as evaluate_points
     from voxfield.fields._fit import fit as fit
     from voxfield.fields._graph import graph as graph
+    from voxfield.fields._match import match as match
     from voxfield.fields._predict import predict as predict
     from voxfield.fields._prepare import prepare as prepare
     from voxfield.fields._reconstruct import reconstruct as reconstruct
@@ -34,6 +35,7 @@ __getattr__, __dir__, __all__ = lazy(
         "evaluate_points": "_evaluate_points",
         "fit": "_fit",
         "graph": "_graph",
+        "match": "_match",
         "predict": "_predict",
         "prepare": "_prepare",
         "reconstruct": "_reconstruct",

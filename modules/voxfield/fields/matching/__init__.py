@@ -1,0 +1,1 @@
+"""Correspondence of two surfaces by functional maps, and transport of mass between two densities."""
