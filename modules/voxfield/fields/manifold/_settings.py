@@ -30,8 +30,8 @@ SCORED = 150
 """Observations that are scored, and one in a hundred more."""
 NOISE = (1e-8, 1e3)
 """Bounds of the variance of the noise over that of the local part."""
-TRIES = 22
-LATER_TRIES = 10
+TRIES = 18
+LATER_TRIES = 8
 
 
 @dataclass(frozen=True)
