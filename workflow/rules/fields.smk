@@ -1,4 +1,4 @@
-# Velocity samples in a lumen -> posterior velocity. velocity_of(subject) says where the measurement lies.
+# Velocity samples in a lumen -> posterior velocity -> what is derived from it, where asked for. velocity_of(subject) says where the measurement lies.
 
 
 rule reconstruct:
@@ -25,6 +25,38 @@ rule reconstruct:
             "fields.reconstruct",
             "velocity lumen openings",
             "mean sd samples flux metrics",
+            more="--probability sub-{wildcards.subject}/probability.nii.gz",
+        )
+
+
+rule derive:
+    input:
+        samples="sub-{subject}/velocity_samples.safetensors",
+        segmented=lambda wildcards: SEGMENTED.manifest(wildcards.subject),
+        openings="sub-{subject}/openings.nii.gz",
+        centerline="sub-{subject}/centerline.swc",
+        flux="sub-{subject}/velocity_flux.safetensors",
+    output:
+        flow="sub-{subject}/flow.tsv",
+        wall_shear="sub-{subject}/wall_shear.safetensors",
+        wall="sub-{subject}/wall.tsv",
+        vorticity="sub-{subject}/vorticity.nii.gz",
+        vorticity_sd="sub-{subject}/vorticity_sd.nii.gz",
+        streamlines="sub-{subject}/streamlines.vtp",
+        energy="sub-{subject}/energy.tsv",
+        metrics="sub-{subject}/derived.json",
+    log:
+        "logs/sub-{subject}/fields.derive.log",
+    params:
+        **stages.params("fields.derive"),
+    resources:
+        **stages.resources("fields.derive"),
+    threads: stages.threads("fields.derive")
+    shell:
+        stages.shell(
+            "fields.derive",
+            "samples openings centerline flux",
+            "flow wall_shear wall vorticity vorticity_sd streamlines energy metrics",
             more="--probability sub-{wildcards.subject}/probability.nii.gz",
         )
 
