@@ -17,7 +17,7 @@ from voxfield.fields import derive
 from voxfield.fields._derive import Derived
 from voxfield.fields.derived._gradient import gradient_at
 from voxfield.fields.derived._planes import Plane, conserved_flow, flow, slab_of
-from voxfield.fields.derived._samples import take_velocities
+from voxfield.fields.derived._samples import on_box, take_velocities
 from voxfield.fields.derived._sections import branches, sections
 from voxfield.fields.derived._streamlines import draw_streamlines
 from voxfield.fields.derived._wall import Levels, Wall, find_wall, shear_stress
@@ -80,8 +80,7 @@ def test_wall_shear_stress_is_exact_where_the_wall_is_known_exactly(tube: Channe
 
 def test_wall_lies_on_the_tube(tube: Channel) -> None:
     velocities = take_velocities(tube.samples)
-    box = tuple(slice(int(a), int(a) + n) for a, n in zip(velocities.start, velocities.mask.shape, strict=True))
-    wall = find_wall(velocities, Levels(velocities, tube.probability.data[box].astype(float)), None)
+    wall = find_wall(velocities, Levels(velocities, on_box(tube.probability, velocities)), None)
     points = velocities.grid.world(wall.places)
     radial = points - (points @ tube.axis)[:, None] * tube.axis
     away = np.linalg.norm(radial, axis=1)
@@ -255,8 +254,10 @@ def test_refusals(tube: Channel) -> None:
         derive(FieldSamples(given.values, given.mask, given.affine))
     with pytest.raises(InputError, match="expected the 3"):
         derive(FieldSamples(given.values[..., :1], given.mask, given.affine, unit="m/s"))
-    with pytest.raises(InputError, match="expected the grid of the samples"):
-        derive(given, Image(tube.probability.data[1:], given.affine))
+    away = np.diag([1.0, 1, 1, 1])
+    away[:3, 3] = 500.0
+    with pytest.raises(InputError, match="does not reach the samples"):
+        derive(given, Image(tube.probability.data, away))
     with pytest.raises(InputError, match="lacks the columns x_mm"):
         derive(given, planes=Table({"name": ["a"]}))
     with pytest.raises(InputError, match="expected a direction"):

@@ -72,12 +72,12 @@ def derive(
     streamlines by Dormand and Prince, 1980 (see `derived._streamlines`).
 
     samples      velocity, 3 components, in m/s, cm/s or mm/s
-    probability  (x, y, z) of the lumen on the grid of the samples, which tells the wall between the voxels; without it
-                 the wall is that of the smoothed mask, good to some tenths of a voxel
-    openings     (x, y, z) on that grid: caps, k >= 2, are no wall. Absent: the lumen is open at the edge of the grid
+    probability  (x, y, z) of the lumen, on the grid of the samples or a coarser one, which tells the wall between the
+                 voxels; without it the wall is that of the smoothed mask, good to some tenths of a voxel
+    openings     (x, y, z) likewise: caps, k >= 2, are no wall. Absent: the lumen is open at the edge of the grid
     centerline   tree along whose branches sections are laid, positive away from the root
     planes       further planes: name, x_mm, y_mm, z_mm, nx, ny, nz and optionally radius_mm, world
-    flux         divergence-free face fluxes on that grid: their flow through the same planes, exact, is put beside
+    flux         divergence-free face fluxes on the grid of the samples: their exact flow through the same planes
 
     Findings: plane-outside, sections-unresolved, flow-varies.
 
@@ -89,7 +89,7 @@ def derive(
     streamline_count: lines, from seeds drawn evenly in the lumen.
     streamline_mm: most that a line is followed to either side of its seed, mm.
 
-    Raises InputError for samples without unit, sheared grids, inputs on other grids, or tables that hold no planes.
+    Raises InputError for samples without unit, sheared grids, inputs of another place, or tables that hold no planes.
     """
     import numpy as np
 
@@ -100,8 +100,8 @@ def derive(
 
     velocities = take_velocities(samples)
     _check_flux(flux, samples)
-    chance = None if probability is None else on_box(probability, samples, velocities).astype(np.float64)
-    marks = None if openings is None else on_box(openings, samples, velocities).astype(np.int64)
+    chance = None if probability is None else on_box(probability, velocities)
+    marks = None if openings is None else on_box(openings, velocities).astype(np.int64)
     rows, flows, missed = output.flow_rows(_planes(centerline, planes, section_mm, velocities), velocities, flux)
     summary = output.branch_summary(flows)
     energy = output.energy_rows(velocities, density_kg_per_m3)

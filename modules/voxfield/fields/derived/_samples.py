@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
 
 from voxfield.artifacts import FieldSamples, Grid, Image, LabelMap
 from voxfield.errors import InputError
@@ -84,11 +85,6 @@ class Velocities:
         whole[tuple((self.voxels + self.start).T)] = values
         return whole
 
-    def boxed(self, volume: NDArray[np.generic]) -> NDArray[np.generic]:
-        """The part of a volume on the grid of the samples that lies in the box."""
-        x, y, z = (slice(int(a), int(a) + n) for a, n in zip(self.start, self.mask.shape, strict=True))
-        return volume[x, y, z]
-
 
 def take_velocities(samples: FieldSamples) -> Velocities:
     """Check the samples and crop them; raises InputError for another unit, one component, shear or no lumen."""
@@ -119,15 +115,19 @@ def take_velocities(samples: FieldSamples) -> Velocities:
     return Velocities(samples.values * scale, mask, inside, low, Grid(mask.shape, affine))
 
 
-def on_box(volume: Image | LabelMap, samples: FieldSamples, velocities: Velocities) -> NDArray[np.generic]:
-    """An image or map on the box, nearest voxel; raises InputError unless it lies on the grid of the samples."""
-    if not samples.grid.same_as(volume.grid):
-        raise InputError(
-            f"has {volume.grid!r}; expected the grid of the samples, {samples.grid!r}; give it as it went into "
-            "fields.reconstruct with refine 1, or resampled",
-            file=volume.file,
-        )
-    return velocities.boxed(volume.data)
+def on_box(volume: Image | LabelMap, velocities: Velocities) -> Floats:
+    """An image, linear between its voxels, or a map, nearest voxel, at the voxels of the box; its edge is repeated.
+
+    Raises InputError where it does not lie over the box at all.
+    """
+    points = velocities.grid.world(np.indices(velocities.mask.shape).reshape(3, -1).T)
+    place = volume.grid.index(points).T
+    if not ((place >= 0) & (place <= np.array(volume.grid.shape)[:, None] - 1)).all(axis=0).any():
+        raise InputError(f"{volume.grid!r} does not reach the samples; expected one anatomy", file=volume.file)
+    if isinstance(volume, LabelMap):
+        place = np.rint(place)  # at whole voxels nothing is mixed
+    values = map_coordinates(volume.data.astype(np.float64), place, order=1, mode="nearest")
+    return np.asarray(values).reshape(velocities.mask.shape)
 
 
 def spread(values: Floats, held: Mask | None = None) -> Spread:
