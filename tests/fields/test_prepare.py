@@ -69,6 +69,9 @@ def test_without_unwrapping_the_wraps_are_told() -> None:
     got = prepare(**made.inputs(), **RAS, unwrap=False, background=False, ctx=ctx)
     assert np.abs(got.velocity.data).max() <= 1 + 1e-6
     assert "wraps-ambiguous" in ctx.findings.codes()
+    at_ends = (np.abs([phase.data for phase in made.phases]) > 0.95 * np.pi).any(axis=0)
+    told = next(found for found in ctx.findings if found.code == "near-venc")
+    assert told.value == (at_ends.reshape(body(made).shape) & body(made)).sum()
 
 
 @given(st.integers(0, 2**20))

@@ -116,7 +116,7 @@ def _unwrapped(
     import numpy as np
 
     from voxfield.fields.preparation import _unwrap as wraps
-    from voxfield.fields.preparation._output import Prepared
+    from voxfield.fields.preparation._output import Prepared, near_venc
     from voxfield.fields.preparation._scale import recognised_range, require_phase, stated_range, to_radians
     from voxfield.fields.preparation._signal import magnitude_weights, smoothness_weights
     from voxfield.fields.preparation._static import noise_sd, static_tissue
@@ -130,6 +130,7 @@ def _unwrapped(
         raise InputError(
             "no voxel has signal: the phase is smooth nowhere, or the magnitude is constant", file=images[0].file
         )
+    at_ends = near_venc(phases, signal)
     turns = np.zeros(phases.shape, dtype=np.int64)
     if unwrap:
         turns = np.stack([wraps.unwrap(phase, weights, signal, cyclic=cyclic) for phase in phases])
@@ -138,7 +139,7 @@ def _unwrapped(
     velocity = np.moveaxis(phases, 0, -1) * (venc / np.pi)
     static = static_tissue(velocity, weights, signal) if tissue is None else np.asarray(tissue.data) > 0
     noise = noise_sd(velocity, weights, static)
-    done = Prepared(scale, venc, velocity, np.moveaxis(turns, 0, -1), doubtful, signal, static, noise)
+    done = Prepared(scale, venc, velocity, np.moveaxis(turns, 0, -1), doubtful, signal, static, noise, at_ends)
     return done, np.maximum(weights, 1e-3)
 
 

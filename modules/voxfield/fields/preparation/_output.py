@@ -30,6 +30,7 @@ class Prepared:
     static      (x, y, z)
     background  by component, None where none was fitted
     noise       (3,) m/s
+    near_venc   voxels whose measured phase lies at the very ends of the range
     """
 
     scale: tuple[float, float]
@@ -40,6 +41,7 @@ class Prepared:
     signal: Mask
     static: Mask
     noise: Floats
+    near_venc: int
     background: list[Background | None] = field(default_factory=list)
 
 
@@ -78,20 +80,19 @@ def tell(done: Prepared, ctx: Context, *, magnitude: bool, given: bool, unwrappe
         what = "another turn would agree with the neighbours nearly as well" if unwrapped else "phases seem wrapped"
         advice = "check the velocity there, or scan with a higher venc" if unwrapped else "set unwrap"
         ctx.finding("wraps-ambiguous", "warning", f"{open_voxels} voxels: {what}; {advice}", value=open_voxels)
-    near = _near_venc(done)
-    if near:
-        text = f"{near} voxels with a component within {100 * NEAR:g} % of venc: one turn more or less is a near thing"
-        ctx.finding("near-venc", "info", text, value=near)
+    if done.near_venc:
+        text = f"{done.near_venc} voxels have a phase within {100 * NEAR:g} % of half a turn: noise may add one there"
+        ctx.finding("near-venc", "info", text, value=done.near_venc)
     missing = [place + 1 for place, fit in enumerate(done.background) if fit is None]
     if missing:
         text = f"too little tissue at rest for the background of component {', '.join(map(str, missing))}; none removed"
         ctx.finding("background-not-corrected", "warning", text, value=missing)
 
 
-def _near_venc(done: Prepared) -> int:
-    """Voxels with signal and a measured phase at the very ends of the range."""
-    phase = done.velocity / done.venc - 2 * done.turns
-    return int(((np.abs(phase) > 1 - NEAR).any(axis=-1) & done.signal[..., None]).sum())
+def near_venc(phases: Floats, signal: Mask) -> int:
+    """Voxels and frames of the signal where a measured phase (c, x, y, z, t), radians, is close to half a turn."""
+    ends = np.abs(phases) > (1 - NEAR) * np.pi
+    return int((ends.any(axis=0) & signal[..., None]).sum())
 
 
 def _component(done: Prepared, place: int, name: str) -> dict[str, Any]:

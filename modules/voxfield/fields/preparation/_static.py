@@ -44,6 +44,8 @@ def static_tissue(velocity: Floats, weights: Floats, signal: Mask) -> Mask:
 
 def noise_sd(velocity: Floats, weights: Floats, static: Mask) -> Floats:
     """Standard deviation (3,) of the noise of a voxel and frame with mean weight, m/s; NaN where nothing shows it."""
+    if not static.any():
+        return np.full(3, np.nan)
     if velocity.shape[3] >= FEWEST_FRAMES:
         spread = velocity[static].std(axis=1, ddof=1) * weights[static, None]
         return np.asarray(np.sqrt(np.median(np.square(spread), axis=0)))
