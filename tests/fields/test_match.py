@@ -32,7 +32,7 @@ def sheet(count: int = 24, seed: int = 0) -> Mesh:
         np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2) + rng.uniform(-0.3, 0.3, (count**2, 2)) * 2 / count
     )
     angle = np.arctan2(points[:, 1], points[:, 0])
-    outline = 0.7 * (1 + 0.25 * np.cos(angle) + 0.18 * np.sin(2 * angle) + 0.12 * np.cos(3 * angle + 1))
+    outline = 0.65 * (1 + 0.25 * np.cos(angle) + 0.2 * np.cos(2 * angle + 4.5) + 0.15 * np.cos(3 * angle + 6))
     mesh = planar_mesh(50 * points[np.hypot(*points.T) < outline])
     sides = mesh.vertices[mesh.triangles] - mesh.vertices[np.roll(mesh.triangles, 1, axis=1)]
     kept = mesh.triangles[np.linalg.norm(sides, axis=2).max(axis=1) < 400 / count]

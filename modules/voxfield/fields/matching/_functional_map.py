@@ -25,8 +25,8 @@ from voxfield.fields.matching._basis import Basis, signatures
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-START = 20  # eigenfunctions of the first map
-GROWTH = 4  # more in each round of the refinement
+START = 12  # eigenfunctions of the first map
+GROWTH = 2  # more in each round of the refinement
 ROUNDS = 12
 FRAMES = 4
 

@@ -24,11 +24,12 @@ from scipy.sparse.linalg import LinearOperator, cg
 
 Floats = NDArray[np.float64]
 WARM = 10  # rounds of scaling before the first Newton step
-WIDEST = 0.05  # epsilon to start with, in ranges of the cost
+WIDEST = 0.01  # epsilon to start with, in ranges of the cost
 FALL = 0.25  # of epsilon from step to step
 ROUGH = 1e-2  # error of the marginals that is enough before the last epsilon
 NEWTON = 100
 KEPT = 1e-4  # entries below this share of the mean entry of their row and column are left out
+ROUND_OFF = 1e-14  # of the potential, out of 1
 LARGEST = 100.0  # scalings beyond exp of this are taken into the potentials
 
 
@@ -131,7 +132,7 @@ def _search(mass: Floats, df: Floats, dg: Floats, a: Floats, b: Floats, slope: f
     step = min(1.0, LARGEST / float(max(np.abs(df).max(), np.abs(dg).max(), 1e-300)))
     while step > 1e-10:
         after = float(np.exp(step * df) @ (mass @ np.exp(step * dg)))
-        if step * gain - (after - now) >= 1e-4 * step * slope:
+        if step * gain - (after - now) >= 1e-4 * step * slope - ROUND_OFF * now:
             return step
         step /= 2
     return 0.0
