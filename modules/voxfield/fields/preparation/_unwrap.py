@@ -29,7 +29,7 @@ MARGIN = 2
 MOST_MOVES = 16
 RESOLUTION = 200
 """Steps of the integer capacities of the cut to a unit of cost."""
-AMBIGUOUS = 0.75 * np.pi
+AMBIGUOUS = 0.85 * np.pi
 """Difference of two neighbours above which one turn more would be nearly as likely."""
 
 
