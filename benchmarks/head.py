@@ -10,8 +10,8 @@ thin plate        splines through the noisy vectors, smoothed by generalised cro
 linear            in the flattened cap, where it reaches; the nearest sensor elsewhere; projected too
 
 Error and coverage are those of the sensors that were not measured. Features of a subject are the mean numbers of
-sources, sinks, vortices and saddles in a frame (`fields.singularities`); a logistic regression is judged by area under the
-curve over folds that keep subjects together. With the posterior, the numbers are also averaged over samples.
+sources, sinks, vortices and saddles in a frame (`fields.singularities`); a logistic regression is judged by the area
+under the curve over folds that keep subjects together. With the posterior, the numbers are also averaged over samples.
 """
 
 import time

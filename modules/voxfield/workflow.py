@@ -32,6 +32,7 @@ from voxfield.settings import unknown_key
 
 SUBJECT = re.compile(r"[A-Za-z0-9-]+")
 RESOURCE_NAMES = ("gpu", "mem_mb", "runtime", "threads")
+FILE_COLUMNS = frozenset({"image", "velocity", "annotation", "lumen", "observed", "points", "mesh", "truth"})
 PYTHON = shlex.quote(sys.executable)
 Params = dict[str, Callable[..., str]]
 
@@ -169,7 +170,7 @@ def cohort_rows(table: str | None) -> dict[str, dict[str, str]]:
 
 
 def _located(column: str, value: str, folder: Path) -> str:
-    return str(folder / value) if column in {"image", "velocity", "annotation", "lumen"} else value
+    return str(folder / value) if column in FILE_COLUMNS else value
 
 
 def failed_jobs(run: Path = Path()) -> set[tuple[str, str]]:

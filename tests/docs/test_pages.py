@@ -34,6 +34,16 @@ def test_subject_page(tmp_path: Path) -> None:
     assert (tmp_path / "page" / "index.html").is_file()
 
 
+@pytest.mark.slow
+def test_fields_page(tmp_path: Path) -> None:
+    ((language, text),) = blocks(ROOT / "docs" / "fields.md")
+    assert language == "python"
+    ended = subprocess.run([sys.executable, "-c", text], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "index +1" in ended.stdout
+    assert (tmp_path / "field.safetensors").is_file()
+
+
 def test_readme_names_the_two_commands_and_real_stages() -> None:
     from voxfield.registry import names
 

@@ -1,6 +1,6 @@
-# Everything about a subject -> its page; all pages -> the report. The stages are given folders, the rules declare the
-# index.html in them, since Snakemake's directory() leaves a time stamp in a folder and a report holds only its pages.
-# What a job refused to make is left out here, and the page says why.
+# Everything about a subject -> its page. The stages are given folders, the rules declare the index.html in them, since
+# Snakemake's directory() leaves a time stamp in a folder and a report holds only its pages. What a job refused to make is
+# left out here, and the page says why.
 from voxfield.report import jobs
 
 NOT_FINISHED = jobs.failed()
@@ -101,31 +101,8 @@ rule subject_page:
         )
 
 
+TRAINED = [] if config["model"] else TRAINING
 PAGES = [f"sub-{subject}/page" for subject in SUBJECTS if made("cohort", "train_segmentation")]
 
 
-rule report_index:
-    input:
-        pages=[f"{page}/index.html" for page in PAGES],
-        models=MODELS if PAGES else [],
-    output:
-        index="report/index.html",
-    log:
-        "logs/report.build.log",
-    params:
-        **stages.params(
-            "report.build",
-            settings={
-                "title": config.get("title") or "Vessel flow",
-                "claim": config["claim"],
-                "failures": NOT_FINISHED,
-                "training": [] if config["model"] else TRAINING,
-                "run_folder": "..",
-            },
-        ),
-        inputs=lambda wildcards, input: input_flags({"pages": PAGES, "models": input.models}),
-        look=jobs.look(),
-    resources:
-        **stages.resources("report.build"),
-    shell:
-        stages.shell("report.build", "", "", subject="", more="{params.inputs} --out-report report")
+include: "index.smk"

@@ -14,6 +14,7 @@ class SurfacePhantom(NamedTuple):
     mesh: Mesh
     truth: PointField
     observed: PointField
+    cloud: PointField
 
 
 @stage(resources=Resources(mem_mb=1000, runtime=5), version=1)
@@ -34,6 +35,7 @@ def surface(
     truth     the field at every vertex, in the order of the mesh, with exact tangent frames; root mean square 1
     observed  at the observed vertices, in the order of the mesh: the field with noise in its tangent components, whose
               standard deviation is `sd`
+    cloud     the vertices alone, without vectors (they are 0) or frames, as if nobody knew the surface
 
     The field is the projection of a sum of random plane waves on the tangent planes: no Laplacian has a part in it.
 
@@ -62,4 +64,5 @@ def surface(
         Mesh(made.vertices, made.triangles),
         PointField(made.vertices, field, frames, unit=unit),
         PointField(made.vertices[seen], field[seen] + noise, frames[seen], sd, unit=unit),
+        PointField(made.vertices, np.zeros_like(field), unit=unit),
     )
