@@ -207,7 +207,7 @@ def test_without_magnitude_signal_is_where_phases_agree() -> None:
 
 def test_steep_jumps_remain_ambiguous() -> None:
     ctx = Context()
-    made = scan(peak=12.0)  # more than half a turn from voxel to voxel: nobody can tell
+    made = scan(peak=12.0, noise=0.1)  # more than half a turn from voxel to voxel: nobody can tell
     prepare(**made.inputs(), **RAS, ctx=ctx)
     assert "wraps-ambiguous" in ctx.findings.codes()
 
