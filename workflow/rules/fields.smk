@@ -1,4 +1,5 @@
-# Velocity samples in a lumen -> posterior velocity -> what is derived from it, where asked for. velocity_of(subject) says where the measurement lies.
+# Velocity samples in a lumen -> posterior velocity -> what is derived from it, where asked for. velocity_of(subject) says
+# where the measurement lies.
 
 
 rule reconstruct:

@@ -39,6 +39,7 @@ def results_of(wildcards):
     """The metrics that a page shows."""
     names = {
         "reconstruction.json": [] if velocity_of(wildcards.subject) else None,
+        "derived.json": ["derive"] if config.get("derived") and velocity_of(wildcards.subject) else None,
         "pressure_summary.json": ["pressure"] if velocity_of(wildcards.subject) else None,
         "truth.json": [] if HAS_TRUTH else None,
         "segmentation_metrics.json": ["evaluate_segmentation"] if reference_of(wildcards.subject) else None,
