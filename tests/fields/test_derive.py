@@ -235,6 +235,8 @@ def test_branches_of_a_tree_by_hand() -> None:
     assert [plane.name for plane in laid].count("branch-1") == 5
     assert all(plane.normal[2] > 0.5 for plane in laid)
     assert laid[0].centre.tolist() == [0, 0, 1]
+    bridged = Centerline(points, np.ones(7), parents, [0, 7, 7, 0, 0, 0, 0])
+    assert "branch-1" not in [plane.name for plane in sections(bridged, 5.0, 0.5)]
 
 
 def test_findings(tube: Channel) -> None:

@@ -142,11 +142,12 @@ def wall_artifacts(wall: Wall, shear: Shear, velocities: Velocities) -> tuple[Po
         "peak_wall_shear_stress_pa": highest.mean, "peak_wall_shear_stress_sd_pa": highest.sd,
         "oscillatory_index": oscillating.mean,
     }  # fmt: skip
-    whole = spread(np.ma.masked_array(average, ~held).mean(axis=1).filled(np.nan))
+    walled = held.any(axis=1)
+    whole = spread(np.where(held, average, 0.0)[walled].sum(axis=1) / held[walled].sum(axis=1))
     summary = {
         "points": int(known.sum()),
-        "mean_pa": float(whole.mean),
-        "mean_sd_pa": float(whole.sd),
+        "mean_pa": float(whole.mean) if known.any() else None,
+        "mean_sd_pa": float(whole.sd) if known.any() else None,
         "percentile_95_pa": float(np.percentile(magnitude.mean, 95)) if known.any() else None,
     }
     table = Table({name: values.tolist() for name, values in columns.items()})
