@@ -4,6 +4,9 @@ The stage `reconstruct` goes from noisy velocity voxels to the posterior velocit
 with a known one. Inside: `_prior` (kernel), `_observation` (what a voxel sees), `_walls`, `_blocks` (covariances),
 `_evidence` and `_choice` (which model), `_vecchia` (preconditioner), `_posterior` (mean, draws, variance), `_faces`
 (fluxes), `_setting` and `_output` (artifacts in and out).
+`prepare` makes a velocity of phase images (in `preparation`), `align` brings it to an angiogram (in `alignment`),
+`derive` reads flow rates and wall shear stress off its samples (in `derived`), `register` finds motion (in
+`registration`).
 """
 
 from typing import TYPE_CHECKING
