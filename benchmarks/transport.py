@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from _common import Claim, cpu_ratio, finish, options
-from _surfaces import sphere
+from _surfaces import closed
 from voxfield.artifacts import Mesh
 from voxfield.fields.manifold import from_mesh
 from voxfield.fields.matching._basis import basis, signatures
@@ -95,7 +95,7 @@ def in_square(count: int, rng: np.random.Generator) -> tuple[Floats, Floats, Flo
 
 def on_sphere(count: int, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
     """Two bumps on one sphere, far from each other; squared great circles, largest cost 1."""
-    places = sphere(count).vertices
+    places = closed("sphere", count).vertices
     cost = np.square(np.arccos(np.clip(places @ places.T, -1, 1)))
     first, second = (np.exp(4 * places @ axis) for axis in np.linalg.qr(rng.standard_normal((3, 3)))[0][:2])
     return cost / cost.max(), first / first.sum(), second / second.sum()

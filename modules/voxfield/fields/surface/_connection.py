@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from voxfield.artifacts import Mesh
 from voxfield.errors import InputError
+from voxfield.fields.manifold._cloud import tangent_frames
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -58,7 +59,7 @@ def connect(mesh: Mesh) -> Connection:
     if not (mesh.is_oriented and mesh.is_manifold):
         what = "manifold" if mesh.is_oriented else "oriented"
         raise InputError(f"is not {what}; repair the surface, `voxfield check` tells where", file=mesh.file)
-    frames = tangent_frames(mesh)
+    frames = vertex_frames(mesh)
     scaled = _scaled_angles(mesh)
     first, second = _edge_angles(mesh, scaled)
     corners = mesh.triangles
@@ -72,14 +73,10 @@ def connect(mesh: Mesh) -> Connection:
     return Connection(frames, zero, mesh.edges, of_edge, sides, signs, scaled.sum(axis=1) - np.pi)
 
 
-def tangent_frames(mesh: Mesh) -> Floats:
-    """(n, 3, 2) orthonormal axes across the vertex normals, right-handed with them."""
+def vertex_frames(mesh: Mesh) -> Floats:
+    """(n, 3, 2) orthonormal tangent axes, right-handed about the vertex normals; any where no triangle is."""
     normals = mesh.vertex_normals
-    axis = np.eye(3)[np.abs(normals).argmin(axis=1)]
-    first = np.cross(axis, normals)
-    length = np.linalg.norm(first, axis=1, keepdims=True)
-    first /= np.where(length > 0, length, 1)  # a vertex of no triangle has no normal
-    return np.stack([first, np.cross(normals, first)], axis=-1)
+    return tangent_frames(np.where(normals.any(axis=1, keepdims=True), normals, [0.0, 0.0, 1.0]))
 
 
 def corner_angles(mesh: Mesh) -> Floats:
