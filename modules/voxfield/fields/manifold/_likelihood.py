@@ -124,7 +124,7 @@ def fit_intrinsic(
     if start is not None:
         origin = np.log([start.share, start.spectrum.length, start.spectrum.smoothness])
     origin = np.clip(origin, [low for low, _ in limits], [high for _, high in limits])
-    found = minimize(loss, origin, jac=True, method="L-BFGS-B", bounds=limits, options={"maxiter": 25, "ftol": 1e-6})
+    found = minimize(loss, origin, jac=True, method="L-BFGS-B", bounds=limits, options={"maxiter": 15, "ftol": 1e-5})
     best = intrinsic(np.asarray(found.x))
     return best, score(data, np.maximum(best.density, 1e-300))[0]
 

@@ -2,12 +2,13 @@
 
 Two nested searches: outside, length of the local kernel and noise (Nelder-Mead; each try whitens the scored data
 anew), for every smoothness that may be chosen; inside, share, length and smoothness of the spectrum (gradients). Of
-many observations some are scored, each given its neighbours among all.
+many observations some are scored, each given its neighbours among all. A first search, with fewer and without modes,
+finds where to begin.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -30,8 +31,10 @@ SCORED = 150
 """Observations that are scored, and one in a hundred more."""
 NOISE = (1e-8, 1e3)
 """Bounds of the variance of the noise over that of the local part."""
-TRIES = 18
-LATER_TRIES = 8
+TRIES = 12
+"""Settings that are tried with all scored observations and all parts, for each smoothness."""
+SCOUTS, SCOUT_TRIES = 60, 24
+"""Observations of a first search without modes, and the settings that it tries."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,11 @@ class Observed:
     places: Places
     values: Real
     candidates: Int
+
+    @property
+    def without_modes(self) -> Observed:
+        """The same with no modes at all."""
+        return replace(self, places=replace(self.places, features=self.places.features[:, :, :0]))
 
     def earlier(self, chosen: Int) -> Int:
         """(b, p) nearest earlier observations of those chosen, -1 for fewer."""
@@ -129,11 +137,16 @@ def choose(observed: Observed, band: Band | None, wishes: Wishes, extent: float,
         if band is None:
             raise ValueError("the intrinsic kernel has modes")
         return _intrinsic_only(observed, band, wishes)
+    bounds = Bounds(np.log([0.5 * spacing, NOISE[0]]), np.log([4 * extent, NOISE[1]]))
+    few = scored[:: -(-len(scored) // SCOUTS)]
     best: Settings | None = None
     for smoothness in wishes.smoothness:
-        found = _search(observed, band, wishes, smoothness, scored, (0.5 * spacing, 4 * extent), best)
-        if best is None or found.log_evidence > best.log_evidence:
-            best = found
+        scout = _Search(observed.without_modes, None, wishes, smoothness, few, bounds)
+        place = scout.climb(np.log([0.2 * extent, 1e-2]), np.array([0.9, -2.5]), SCOUT_TRIES)
+        search = _Search(observed, band, wishes, smoothness, scored, bounds)
+        search.climb(place, np.array([0.3, 0.5]), TRIES)
+        if best is None or (search.best is not None and search.best.log_evidence > best.log_evidence):
+            best = search.best
     if best is None:
         raise ValueError("at least one smoothness")
     return best
@@ -146,46 +159,44 @@ def _intrinsic_only(observed: Observed, band: Band, wishes: Wishes) -> Settings:
     return Settings(None, found, max(1 - found.tail, NOISE[0]), value.variance, value.log_evidence)
 
 
-def _search(
-    observed: Observed,
-    band: Band | None,
-    wishes: Wishes,
-    smoothness: Smoothness,
-    scored: Int,
-    lengths: tuple[float, float],
-    before: Settings | None,
-) -> Settings:
-    best: list[Settings] = []
-    sets = observed.earlier(scored)
+class _Search:
+    """Search for length and noise of one local kernel; `best` is the best setting so far."""
 
-    def attempt(place: Real) -> float:
-        local, noise_ratio = Kernel(smoothness, float(np.exp(place[0]))), float(np.exp(place[1]))
-        data = whiten(observed, local, noise_ratio, scored, sets)
-        known = best[0].intrinsic if best else before.intrinsic if before else None
-        intrinsic, value = _inner(data, band, wishes, known)
-        value = _at_known_noise(value, data.count, noise_ratio, wishes.noise_sd)
-        found = Settings(local, intrinsic, noise_ratio, value.variance, value.log_evidence)
-        if not best or found.log_evidence > best[0].log_evidence:
-            best[:] = [found]
-        return -found.log_evidence
+    def __init__(
+        self,
+        observed: Observed,
+        band: Band | None,
+        wishes: Wishes,
+        smoothness: Smoothness,
+        scored: Int,
+        bounds: Bounds,
+    ) -> None:
+        self.best: Settings | None = None
+        self._observed, self._band, self._wishes, self._smoothness = observed, band, wishes, smoothness
+        self._scored, self._sets, self._bounds = scored, observed.earlier(scored), bounds
 
-    low, high = np.log([lengths[0], NOISE[0]]), np.log([lengths[1], NOISE[1]])
-    length, noise = (
-        (0.15 * lengths[1], 1e-2)
-        if before is None or before.local is None
-        else (before.local.length, before.noise_ratio)
-    )
-    first = np.log([length, noise]).clip(low, high)
-    simplex = (first + np.array([[0, 0], [0.7, 0], [0, -2.0 if before is None else 0.7]])).clip(low, high)
-    tries = TRIES if before is None else LATER_TRIES
-    minimize(
-        attempt,
-        first,
-        method="Nelder-Mead",
-        bounds=Bounds(low, high),
-        options={"initial_simplex": simplex, "maxfev": tries, "xatol": 0.05, "fatol": 0.2},
-    )
-    return best[0]
+    def climb(self, start: Real, step: Real, tries: int) -> Real:
+        """Log length and log noise ratio (2,) where the evidence is largest, from a simplex of a step along each."""
+        simplex = np.clip(start + np.array([[0, 0], [step[0], 0], [0, step[1]]]), self._bounds.lb, self._bounds.ub)
+        found = minimize(
+            self._loss,
+            simplex[0],
+            method="Nelder-Mead",
+            bounds=self._bounds,
+            options={"initial_simplex": simplex, "maxfev": tries, "xatol": 0.05, "fatol": 0.2},
+        )
+        return np.asarray(found.x)
+
+    def _loss(self, place: Real) -> float:
+        length, noise_ratio = (float(value) for value in np.exp(place))
+        local = Kernel(self._smoothness, length)
+        data = whiten(self._observed, local, noise_ratio, self._scored, self._sets)
+        known = None if self.best is None else self.best.intrinsic
+        intrinsic, value = _inner(data, self._band, self._wishes, known)
+        value = _at_known_noise(value, data.count, noise_ratio, self._wishes.noise_sd)
+        if self.best is None or value.log_evidence > self.best.log_evidence:
+            self.best = Settings(local, intrinsic, noise_ratio, value.variance, value.log_evidence)
+        return -value.log_evidence
 
 
 def _inner(

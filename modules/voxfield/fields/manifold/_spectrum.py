@@ -9,6 +9,7 @@ k)^(2 / m), summed to the last mode that the nodes can hold.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -57,11 +58,12 @@ class Band:
         """S of the kept modes, and the variance left out, with the two making up a variance of 1."""
         logs = spectrum.log_density(self.eigenvalues)
         kept = np.exp(logs - logs[0])
-        places, widths = self._beyond()
+        places, widths = self._beyond
         tail = float(np.sum(widths * np.exp(spectrum.log_density(places) - logs[0])))
         whole = self.variance * (kept.sum() + tail)
         return kept / whole, self.variance * tail / whole
 
+    @cached_property
     def _beyond(self) -> tuple[Real, Real]:
         """Eigenvalues beyond the kept ones by Weyl's law, and how many modes each stands for."""
         count = len(self.eigenvalues)
