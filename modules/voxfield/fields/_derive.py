@@ -95,6 +95,7 @@ def derive(
 
     from voxfield.fields.derived import _output as output
     from voxfield.fields.derived._samples import on_box, take_velocities
+    from voxfield.fields.derived._sections import owners
     from voxfield.fields.derived._streamlines import draw_streamlines
     from voxfield.fields.derived._wall import Levels, find_wall, shear_stress
 
@@ -102,7 +103,9 @@ def derive(
     _check_flux(flux, samples)
     chance = None if probability is None else on_box(probability, velocities)
     marks = None if openings is None else on_box(openings, velocities).astype(np.int64)
-    rows, flows, missed = output.flow_rows(_planes(centerline, planes, section_mm, velocities), velocities, flux)
+    owner = None if centerline is None else owners(centerline, velocities.grid.world(velocities.voxels))
+    laid = _planes(centerline, planes, section_mm, velocities)
+    rows, flows, missed = output.flow_rows(laid, velocities, flux, owner)
     summary = output.branch_summary(flows)
     energy = output.energy_rows(velocities, density_kg_per_m3)
     levels = Levels(velocities, chance)

@@ -32,14 +32,17 @@ FLOW_COLUMNS = (
 
 
 def flow_rows(
-    planes: Sequence[Plane], velocities: Velocities, flux: FaceFlux | None
+    planes: Sequence[Plane], velocities: Velocities, flux: FaceFlux | None, owner: NDArray[np.int64] | None
 ) -> tuple[list[Row], dict[str, Floats], list[Plane]]:
-    """Rows of the table; flow (sections, s, t) by name of the branch; planes that miss the lumen."""
+    """Rows of the table; flow (sections, s, t) by name of the branch; planes that miss the lumen.
+
+    owner  (n,) the branch that each voxel belongs to; None without a centerline
+    """
     rows: list[Row] = []
     flows: dict[str, list[Floats]] = {}
     missed = []
     for plane in planes:
-        slab = slab_of(plane, velocities)
+        slab = slab_of(plane, velocities, owner)
         if slab is None:
             missed.append(plane)
             continue

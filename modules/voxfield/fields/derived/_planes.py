@@ -39,6 +39,7 @@ class Plane:
     centre     (3,) mm, world
     normal     (3,) unit, in the direction in which flow counts as positive
     radius_mm  beyond which nothing belongs to the plane; None for all that is connected
+    branch     number of the branch that it cuts, and no other one; None for a plane on its own
     """
 
     name: str
@@ -46,6 +47,7 @@ class Plane:
     centre: Floats
     normal: Floats
     radius_mm: float | None = None
+    branch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,11 @@ def planes_from(table: Table) -> list[Plane]:
     return planes
 
 
-def slab_of(plane: Plane, velocities: Velocities) -> Slab | None:
-    """The connected part of the lumen that is nearest the centre of a plane; None where the lumen is not near."""
+def slab_of(plane: Plane, velocities: Velocities, owner: NDArray[np.int64] | None = None) -> Slab | None:
+    """The connected part of the lumen that is nearest the centre of a plane; None where the lumen is not near.
+
+    owner  (n,) the branch that each voxel belongs to, which keeps the neighbour out where two branches part
+    """
     grid = velocities.grid
     points = grid.world(velocities.voxels)
     unit = _thickness(plane, grid)
@@ -91,6 +96,8 @@ def slab_of(plane: Plane, velocities: Velocities) -> Slab | None:
     near = np.abs(height) < 2 * unit
     if plane.radius_mm is not None:
         near &= np.square(away) - np.square(height) <= plane.radius_mm**2
+    if owner is not None and plane.branch is not None:
+        near &= owner == plane.branch
     if not near.any() or away[near].min() > NEAR * grid.spacing.max():
         return None
     box = np.zeros(velocities.mask.shape, dtype=bool)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from voxfield.artifacts import Centerline
 from voxfield.fields.derived._planes import Plane
@@ -12,7 +13,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 BRIDGE = 7
-CLEAR = 1.0
+CLEAR = 1.5
 """Radii kept between a section and the ends of its branch, where it would cut the neighbouring branches too."""
 TANGENT = 1.0
 """Radii on either side over which the direction of a branch is taken."""
@@ -22,8 +23,17 @@ def sections(line: Centerline, every_mm: float, voxel_mm: float) -> list[Plane]:
     """Planes across every branch, at most `every_mm` apart, one at least; normals point away from the root."""
     planes = []
     for number, nodes in enumerate(branches(line), start=1):
-        planes += _across(line, nodes, f"branch-{number}", every_mm, voxel_mm)
+        planes += _across(line, nodes, number, every_mm, voxel_mm)
     return planes
+
+
+def owners(line: Centerline, points: Floats) -> Ints:
+    """Number (n,) of the branch whose nodes are nearest to each point (n, 3), mm; a division belongs to its parent."""
+    branch = np.zeros(len(line), dtype=np.int64)
+    for number, nodes in enumerate(branches(line), start=1):
+        branch[nodes[1:]] = number
+        branch[nodes[0]] = branch[nodes[0]] or number
+    return np.asarray(branch[cKDTree(line.points).query(points)[1]])
 
 
 def branches(line: Centerline) -> list[Ints]:
@@ -47,7 +57,7 @@ def branches(line: Centerline) -> list[Ints]:
     return found
 
 
-def _across(line: Centerline, nodes: Ints, name: str, every_mm: float, voxel_mm: float) -> list[Plane]:
+def _across(line: Centerline, nodes: Ints, number: int, every_mm: float, voxel_mm: float) -> list[Plane]:
     points = line.points[nodes]
     steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
     along = np.concatenate([[0.0], np.cumsum(steps)])
@@ -66,7 +76,7 @@ def _across(line: Centerline, nodes: Ints, name: str, every_mm: float, voxel_mm:
         direction = after - before
         length = float(np.linalg.norm(direction))
         if length > 0:
-            planes.append(Plane(name, float(place), centre, direction / length))
+            planes.append(Plane(f"branch-{number}", float(place), centre, direction / length, branch=number))
     return planes
 
 
