@@ -73,7 +73,7 @@ def numbers(scalp: Head, fields: Floats) -> Floats:
     times = -(-SAMPLES // len(fields))
     points = PointSamples(scalp.mesh.vertices, np.tile(fields, (times, 1, 1)))
     found = singularities(points, scalp.mesh).metrics.values
-    return np.array([found[f"mean_{kind}"] for kind in ("sources", "sinks", "vortexs", "saddles")])
+    return np.array([found[f"mean_{kind}"] for kind in ("sources", "sinks", "vortices", "saddles")])
 
 
 def subject(scalp: Head, prepared: Any, group: int, count: int, rng: np.random.Generator) -> tuple[Any, Any]:

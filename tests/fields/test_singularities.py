@@ -159,6 +159,20 @@ def test_a_zero_of_higher_order_is_one_cluster() -> None:
     np.testing.assert_allclose([first["x_mm"], first["y_mm"]], ZERO, atol=0.1)
 
 
+def test_a_zero_that_moves_far_between_samples_is_one_cluster_on_any_mesh() -> None:
+    rng = np.random.default_rng(4)
+    moves = 0.12 * rng.standard_normal((64, 1, 2))
+    for count in (400, 6000):
+        points = scattered(count)
+        values = points - moves  # a source that is somewhere else in every sample
+        made = singularities(PointSamples(points, values))
+        first = made.clusters.rows()[0]
+        assert (first["index"], len(made.clusters)) == (1, 1)
+        assert first["probability"] > 0.9
+        assert first["spread_mm"] == pytest.approx(0.12 * np.sqrt(2), rel=0.25)
+        np.testing.assert_allclose([first["x_mm"], first["y_mm"]], [0, 0], atol=0.07)
+
+
 def test_what_is_in_half_of_the_samples_has_half_the_probability() -> None:
     points = scattered(900)
     (x, y), shift = points.T, np.array([0.5, 0])

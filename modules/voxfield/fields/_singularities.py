@@ -28,7 +28,6 @@ CLUSTER_COLUMNS = (
 CELL_COLUMNS = (
     "frame", "cell", "x_mm", "y_mm", "z_mm", "source", "sink", "vortex", "saddle", "expected_index",
 )  # fmt: skip
-STEPS_MERGED = 2.0
 
 
 class Singularities(NamedTuple):
@@ -70,7 +69,7 @@ def singularities(
 
     Settings
     merge_mm: standard deviation of the smoothing by which zeros of different samples are seen as one, mm; none takes
-        twice the mean distance of neighbouring cells
+        what fits how far zeros move from sample to sample, and at least two cells
     min_probability: clusters that are found in a smaller share of the samples are not listed
 
     Raises InputError for points that are not the vertices, scalar samples, a surface that is not an oriented manifold,
@@ -157,25 +156,20 @@ def _in_lumen(lumen: FieldSamples, merge_mm: float | None, min_probability: floa
 def _tables(
     cells: "Cells", frames: "list[Zeros]", samples: int, merge_mm: float | None, least: float, facts: dict[str, Any]
 ) -> tuple[Table, Table, Metrics]:
-    import numpy as np
+    from voxfield.fields.singularity._clusters import clusters, natural_width
+    from voxfield.fields.surface._poincare import PLURALS, Kind
 
-    from voxfield.fields.singularity._clusters import clusters
-    from voxfield.fields.surface._poincare import Kind
-
-    if merge_mm is None:
-        a, b = cells.pairs.T
-        apart = np.linalg.norm(cells.centres[a] - cells.centres[b], axis=1)
-        merge_mm = STEPS_MERGED * float(apart.mean()) if len(apart) else 1.0
+    widths = [natural_width(cells, zeros, samples) if merge_mm is None else merge_mm for zeros in frames]
     cluster_rows, cell_rows = [], []
-    for frame, zeros in enumerate(frames):
-        likely = [c for c in clusters(cells, zeros, samples, merge_mm) if c.probability >= least]
+    for frame, (zeros, width) in enumerate(zip(frames, widths, strict=True)):
+        likely = [c for c in clusters(cells, zeros, samples, width) if c.probability >= least]
         cluster_rows += [_cluster_row(frame, number, c) for number, c in enumerate(likely, 1)]
         cell_rows += _cell_rows(frame, cells, zeros, samples)
     total = samples * len(frames)
     facts |= {
-        f"mean_{kind.name.lower()}s": sum(int((zeros.kind == kind).sum()) for zeros in frames) / total for kind in Kind
+        f"mean_{PLURALS[kind]}": sum(int((zeros.kind == kind).sum()) for zeros in frames) / total for kind in Kind
     }
-    facts |= {"samples": samples, "frames": len(frames), "cells": len(cells.sizes), "merge_mm": merge_mm}
+    facts |= {"samples": samples, "frames": len(frames), "cells": len(cells.sizes), "merge_mm": max(widths)}
     clustered, counted = Table.from_rows(cluster_rows, CLUSTER_COLUMNS), Table.from_rows(cell_rows, CELL_COLUMNS)
     return clustered, counted, Metrics(facts)
 

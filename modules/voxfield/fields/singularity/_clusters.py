@@ -5,13 +5,14 @@ samples cancels in it, while a zero that moves about from sample to sample sprea
 step of heat flow over the cells, which keeps its sum, the Euler characteristic on a closed surface. Its hills and
 hollows are the clusters: every cell climbs to the top of |density| among neighbours of its sign, and tops are merged
 across passes that are nearly as high, by prominence (ToMATo: Chazal, Guibas, Oudot, Skraba, J. ACM 60(6), 2013). We
-measure prominence relative to the lower top, since the density has no scale of its own. What lies below a twentieth
+measure prominence relative to the lower top, since the density has no scale of its own. What lies below a hundredth
 of its top belongs to no cluster.
 
 A cluster is told by its *net* index in each sample, which stays right where a zero splits, as one of order -2 does.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,9 @@ from voxfield.fields.surface._poincare import Kind
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+CELLS = 2.0  # least smoothing, in distances of neighbouring cells
 PASS = 0.5  # passes at least this share of the lower top merge two hills
-FOOT = 0.05  # a cluster ends where the density falls to this share of its top
+FOOT = 0.01  # a cluster ends where the density falls to this share of its top
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,28 @@ def clusters(cells: Cells, zeros: Zeros, samples: int, merge_mm: float) -> list[
         for name in np.unique(member[kept])
     ]
     return sorted((c for c in found if c is not None), key=lambda c: (-c.probability, *c.place))
+
+
+def natural_width(cells: Cells, zeros: Zeros, samples: int) -> float:
+    """Smoothing, mm, that fits how far zeros move from sample to sample, and at least CELLS cells.
+
+    A zero of one sample and the nearest one of its sign in the next lie sigma sqrt(2) apart along each axis; the width
+    is sigma, as the median distance in the plane gives it. Less would be better for a density, but leaves stray zeros
+    on hills of their own.
+    """
+    from scipy.spatial import cKDTree
+
+    a, b = cells.pairs.T
+    cell = float(np.linalg.norm(cells.centres[a] - cells.centres[b], axis=1).mean()) if len(a) else 1.0
+    moved = [np.zeros(0)]
+    for sign in (-1, 1):
+        of_sign = np.sign(zeros.index) == sign
+        place = [cells.centres[zeros.cell[of_sign & (zeros.sample == sample)]] for sample in range(samples)]
+        pairs = [(one, other) for one, other in pairwise(place) if len(one) and len(other)]
+        moved += [np.asarray(cKDTree(other).query(one)[0]) for one, other in pairs]
+    away = np.concatenate(moved)
+    sigma = float(np.median(away)) / (2 * np.sqrt(np.log(2))) if len(away) else 0.0
+    return max(CELLS * cell, sigma)
 
 
 def _smooth(cells: Cells, amount: Floats, merge_mm: float) -> Floats:

@@ -31,6 +31,9 @@ class Kind(IntEnum):
     SADDLE = 3
 
 
+PLURALS = {Kind.SOURCE: "sources", Kind.SINK: "sinks", Kind.VORTEX: "vortices", Kind.SADDLE: "saddles"}
+
+
 def poincare_index(connection: Connection, vectors: Floats) -> Integers:
     """(m,) index of the triangles for vectors (n, 3) at the vertices, world axes."""
     phi = connection.angles(vectors)
