@@ -14,7 +14,7 @@ import numpy as np
 
 from _common import Claim, finish, options
 from voxfield.fields._calibration import Trial, coverage
-from voxfield.fields._evidence import Model
+from voxfield.fields._model import Model
 
 TRUTHS = {
     "smooth, little noise": Model(length_mm=4.0, smoothness=2.5, noise_ratio=0.04, partial=0.0, correlation=0.5),

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxfield.artifacts import Image, LabelMap, VectorImage
-from voxfield.fields._evidence import Measured
+from voxfield.fields._model import Measured
 from voxfield.fields._observation import Observation, Operator
 from voxfield.fields._prior import Box, Real
 

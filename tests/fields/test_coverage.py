@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from voxfield.fields._calibration import Trial, coverage
-from voxfield.fields._evidence import Model
+from voxfield.fields._model import Model
 
 TRIAL = Trial(Model(length_mm=4.0, smoothness=2.5, noise_ratio=0.04, partial=0.0, correlation=0.5), length=4)
 

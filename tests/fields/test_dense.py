@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from fields.flows import dense_covariance, dense_observation, small_box, small_data
-from voxfield.fields._evidence import Evidence, Model
+from voxfield.fields._evidence import Evidence
+from voxfield.fields._model import Model
 from voxfield.fields._observation import Observation, Operator
 from voxfield.fields._posterior import Posterior
 from voxfield.fields._prior import Prior, Real, centred, divergence

@@ -144,3 +144,25 @@ def test_refusals(flow: Tube) -> None:
         reconstruct(flow.velocity, flow.probability, wall_levels=(0.7, 0.3))
     with pytest.raises(InputError, match="unit"):
         reconstruct(flow.velocity, flow.probability, unit="cm/s", wall="none", length_mm=5.0, **QUICK)
+
+
+def test_raw_flow_and_its_standard_deviation() -> None:
+    """Means of both voxels beside a face; where the lumen leaves the view, the voxel itself. Worked by hand."""
+    from voxfield.fields._faces import LumenFaces
+    from voxfield.fields._raw_flow import RawFlows
+    from voxfield.fields._setting import make_observation, make_window
+
+    data = np.zeros((4, 4, 3, 2, 3))
+    data[1:3, 1:3, :, :, 2] = np.array([1.0, 2.0, 4.0])[:, None]
+    data[1, 1, 2, 1] = np.nan  # of one frame
+    velocity = VectorImage(data, np.diag([2.0, 2.0, 2.0, 1.0]), unit="m/s")
+    chance = np.zeros((4, 4, 3), np.float32)
+    chance[1:3, 1:3] = 1
+    window = make_window(velocity, Image(chance, velocity.affine), None, None, refine=1, alignment="cell", lowest=0.5)
+    lumen = window.lumen(0.5)
+    faces = LumenFaces(lumen, face_labels(lumen, window.openings), (2.0, 2.0, 2.0))
+    flows = RawFlows(velocity, window, make_observation(window, 1, "cell-average", "cell"), faces, 0.1)
+    net = flows.through([2])
+    assert net.outflow == pytest.approx(4 * 4 * (4.0 - 1.0))  # four faces of 4 mm^2 at either end
+    # both ends of both frames, 15 of 16 vectors measured; sides of the end voxels are walls
+    assert net.sd == pytest.approx(4 * 0.1 * np.sqrt(7 / 2 + 1))

@@ -2,8 +2,10 @@
 
 The stage `reconstruct` goes from noisy velocity voxels to the posterior velocity on any finer grid, `evaluate` compares
 with a known one. Inside: `_prior` (kernel), `_observation` (what a voxel sees), `_walls`, `_blocks` (covariances),
-`_evidence` and `_choice` (which model), `_vecchia` (preconditioner), `_posterior` (mean, draws, variance), `_faces`
-(fluxes), `_setting` and `_output` (artifacts in and out).
+`_model`, `_evidence`, `_search` and `_choice` (which model), `_outliers` (what is not sound), `_frames` (a cycle),
+`_vecchia`, `_system` and `_solver` (linear algebra), `_posterior` and `_kriging` (mean, draws, variance), `_levels`
+(walls drawn), `_faces` and `_raw_flow` (fluxes), `_setting` and `_output` (artifacts in and out). Vectors on scattered
+points of flat space are in `scattered`.
 `prepare` makes a velocity of phase images (in `preparation`), `align` brings it to an angiogram (in `alignment`),
 `derive` reads flow rates and wall shear stress off its samples (in `derived`), `register` finds motion (in
 `registration`).

@@ -11,10 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from voxfield.fields._evidence import Bounds, Evidence, Measured, Model, fit
+from voxfield.fields._evidence import Evidence
+from voxfield.fields._model import Measured, Model
 from voxfield.fields._observation import Observation
-from voxfield.fields._posterior import ObservationMap, Posterior
+from voxfield.fields._posterior import Posterior
 from voxfield.fields._prior import Box, Int, Prior, Real, centred
+from voxfield.fields._search import Bounds, fit
+from voxfield.fields._system import ObservationMap
 
 NORMAL_95 = 1.959963984540054
 

@@ -7,16 +7,25 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
-from voxfield.fields._evidence import Bounds, Evidence, Model, Score, fit
+from voxfield.fields._evidence import Evidence
+from voxfield.fields._frames import Modes, one_by_one, periodic
+from voxfield.fields._model import Model, Score
+from voxfield.fields._search import Bounds, fit
 from voxfield.fields._walls import Condition
 
-EVALUATIONS = 32
+EVALUATIONS = 28
 """Models tried in a first search; later ones start near the optimum and try half."""
-WALL_RATIOS = (3.0, 10.0, 30.0)
+WALL_RATIOS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 """Variances with which a wall condition is observed, over that of the noise."""
+FIRST_RATIO = 10.0
 FOUR_POINT = 0.5
 """Correlation of the noise of two components in four-point encoding."""
+FEWEST_FRAMES = 4
+"""Frames of a cycle from which a correlation in time is looked for."""
+TIME_LENGTHS = (0.15, 10.0)
+"""Of the periodic kernel, see `_frames`."""
 CONDITIONS: tuple[Condition, ...] = ("no-penetration", "no-slip")
 
 
@@ -70,6 +79,33 @@ def choose(evidence: Evidence, wishes: Wishes) -> Choice:
     return Choice(chosen, evidence(chosen), rivals, weights, longest)
 
 
+def choose_modes(evidence: Evidence, model: Model) -> tuple[Evidence, Modes, float | None]:
+    """Whether the frames are told together, by the evidence of all of them.
+
+    returns  the evidence of the modes, the modes, and their length, None where frames are told one by one
+    """
+    measured, frames = evidence.measured, evidence.measured.values.shape[2]
+
+    def of(modes: Modes) -> Evidence:
+        values = modes.of(measured.values)
+        return replace(evidence, measured=replace(measured, values=values), shares=modes.shares)
+
+    alone = one_by_one(frames)
+    if frames < FEWEST_FRAMES:
+        return evidence, alone, None
+
+    def loss(log_length: float) -> float:
+        return -of(periodic(frames, float(np.exp(log_length))))(model).log_evidence
+
+    shortest, longest = (float(np.log(length)) for length in TIME_LENGTHS)
+    found = minimize_scalar(loss, bounds=(shortest, longest), method="bounded", options={"maxiter": 12, "xatol": 0.05})
+    if -found.fun <= evidence(model).log_evidence:
+        return evidence, alone, None
+    length = float(np.exp(found.x))
+    modes = periodic(frames, length)
+    return of(modes), modes, length
+
+
 def level_weights(evidence: Evidence, model: Model, levels: Sequence[float]) -> dict[float, float]:
     """Posterior weights of the levels. Without a wall condition the data do not speak about the wall."""
     scores = np.array([evidence(replace(model, level=level)).log_evidence for level in levels])
@@ -95,6 +131,8 @@ def _start(evidence: Evidence, wishes: Wishes, bounds: Bounds, level: float) -> 
 
 def _best_free(evidence: Evidence, wishes: Wishes, start: Model, bounds: Bounds, rivals: list[dict[str, Any]]) -> Model:
     best = _fitted(evidence, start, bounds, EVALUATIONS, rivals)
+    if evidence.measured.signal is not None:
+        best = _better(evidence, [best, replace(best, signal=1.0)])
     if wishes.correlation is None:
         best = _better(evidence, [best, replace(best, correlation=FOUR_POINT)])
     if wishes.smoothness is None:
@@ -113,16 +151,28 @@ def _best_bound(
     rivals: list[dict[str, Any]],
 ) -> Model:
     """The best model with a wall; only the condition and level that start best are fitted anew."""
-    middle = WALL_RATIOS[len(WALL_RATIOS) // 2]
-    first = [replace(free, condition=c, wall_ratio=middle, level=level) for c in conditions for level in levels]
+    first = [replace(free, condition=c, wall_ratio=FIRST_RATIO, level=level) for c in conditions for level in levels]
     for condition in conditions:
         rivals.append(_row(evidence, _better(evidence, [m for m in first if m.condition == condition])))
-    best = _fitted(evidence, _better(evidence, first), bounds, EVALUATIONS // 2, rivals)
+    best = _tightened(evidence, _better(evidence, first))
+    best = _fitted(evidence, best, bounds, EVALUATIONS // 2, rivals)
     other = [c for c in conditions if c != best.condition]
     best = _better(evidence, [best, *(replace(best, condition=c) for c in other)])
-    best = _better(evidence, [best, *(replace(best, wall_ratio=r) for r in WALL_RATIOS if r != middle)])
+    best = _tightened(evidence, best)
     best = _better(evidence, [best, *(replace(best, level=level) for level in levels if level != best.level)])
     rivals.append(_row(evidence, best))
+    return best
+
+
+def _tightened(evidence: Evidence, start: Model) -> Model:
+    """The model with the wall ratio that is best among its neighbours on the scale."""
+    place, best = WALL_RATIOS.index(start.wall_ratio), start
+    for step in (-1, 1):
+        for ratio in WALL_RATIOS[place + step :: step] if 0 <= place + step < len(WALL_RATIOS) else ():
+            tried = replace(start, wall_ratio=ratio)
+            if evidence(tried).log_evidence <= evidence(best).log_evidence:
+                break
+            best = tried
     return best
 
 

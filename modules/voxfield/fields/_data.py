@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from voxfield.artifacts import VectorImage
+from voxfield.artifacts import Image, VectorImage
 from voxfield.errors import InputError
-from voxfield.fields._evidence import Measured
+from voxfield.fields._model import Measured
 from voxfield.fields._observation import Observation
-from voxfield.fields._prior import Real
+from voxfield.fields._prior import Int, Real
 from voxfield.fields._setting import Window
 
 FEWEST_VOXELS = 8
 
 
 def take_measured(
-    velocity: VectorImage, window: Window, observation: Observation, least_fraction: float, rng: np.random.Generator
+    velocity: VectorImage,
+    magnitude: Image | None,
+    window: Window,
+    observation: Observation,
+    least_fraction: float,
+    rng: np.random.Generator,
 ) -> Measured:
-    """The voxels in the lumen, in random order. Under caps are none: what a mask holds beyond an end may not flow."""
+    """The voxels in the lumen, in random order. Under caps are none: what a mask holds beyond an end may not flow.
+
+    Vectors that are NaN were not measured, and stay NaN.
+    """
     refine = observation.box.refine
     occupancy = np.zeros(observation.box.shape)
     part = tuple(slice(0, n) for n in window.probability.shape)
@@ -25,16 +33,38 @@ def take_measured(
     voxels = np.argwhere(observation.fraction(occupancy) >= least_fraction)
     extent = np.array(window.probability.shape) // refine
     voxels = voxels[(voxels < extent).all(axis=1)]
-    if len(voxels) < FEWEST_VOXELS:
+    place = tuple((voxels + window.start // refine).T)
+    measured = ~np.isnan(velocity.data[place]).any(axis=-1)
+    if measured.any(axis=-1).sum() < FEWEST_VOXELS:
         raise InputError(
-            f"{len(voxels)} voxels of the velocity lie in the lumen; at least {FEWEST_VOXELS} are needed",
+            f"{measured.any(axis=-1).sum()} voxels of the velocity lie in the lumen and were measured; at least "
+            f"{FEWEST_VOXELS} are needed",
             file=velocity.file,
         )
     voxels = voxels[rng.permutation(len(voxels))]
     fill = observation.fraction(occupancy) if refine > 1 else _blurred(occupancy)
-    data = velocity.data[tuple((voxels + window.start // refine).T)].astype(np.float64)
+    place = tuple((voxels + window.start // refine).T)
+    data = velocity.data[place].astype(np.float64)
+    if np.isinf(data).any():
+        raise InputError("holds infinite velocities in the lumen; NaN marks what was not measured", file=velocity.file)
     axes = velocity.grid.axes
-    return Measured(voxels, np.moveaxis(data @ axes, 1, 2), fill[tuple(voxels.T)], axes)
+    signal = None if magnitude is None else _signal(magnitude, velocity, place)
+    return Measured(voxels, np.moveaxis(data @ axes, 1, 2), fill[tuple(voxels.T)], axes, signal)
+
+
+def _signal(magnitude: Image, velocity: VectorImage, place: tuple[Int, ...]) -> Real:
+    """Magnitude over its median in the voxels, averaged over frames."""
+    if not magnitude.grid.same_as(velocity.grid):
+        raise InputError(f"lies on {magnitude.grid}, the velocity on {velocity.grid}", file=magnitude.file)
+    values = np.asarray(magnitude.data, dtype=np.float64)[place]
+    values = values.mean(axis=-1) if values.ndim == 2 else values
+    if not np.isfinite(values).all() or values.min() < 0 or np.median(values) == 0:
+        raise InputError(
+            f"holds magnitudes from {values.min():.4g} to {values.max():.4g} in the lumen; expected none below 0, most "
+            "of them above",
+            file=magnitude.file,
+        )
+    return values / np.median(values)
 
 
 def _blurred(occupancy: Real) -> Real:

@@ -1,4 +1,4 @@
-"""Log marginal likelihood of the measured velocity, and the settings that it prefers.
+"""Log marginal likelihood of the measured velocity.
 
 Up to EXACT_LIMIT voxels the evidence is exact, by Cholesky factorisation. Above, it is a composite likelihood (Varin,
 Reid and Firth 2011): the voxels are cut into contiguous blocks, each with the wall that lies beside it; the evidence of
@@ -14,80 +14,23 @@ volume. The exponent is for the evidence to choose; 1 is what the loss of signal
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from scipy.linalg import lapack
-from scipy.optimize import Bounds as Limits
-from scipy.optimize import minimize
 
 from voxfield.fields._blocks import Covariance, Points, Tables
+from voxfield.fields._model import Measured, Model, Score
 from voxfield.fields._observation import Observation
 from voxfield.fields._prior import Int, Prior, Real
 from voxfield.fields._vecchia import NotPositive, nearest
-from voxfield.fields._walls import Condition, WallPoints, wall_noise
+from voxfield.fields._walls import WallPoints, wall_noise
 
 EXACT_LIMIT = 400
 """Voxels up to which the evidence is exact."""
 BLOCK = 200
 """Most voxels of a block, above that limit."""
-LEAST_FRACTION = 0.05
-"""Fraction of a voxel below which its noise grows no more."""
-
-
-@dataclass(frozen=True)
-class Model:
-    """What the evidence judges.
-
-    length_mm, smoothness  of the prior
-    noise_ratio            variance of the noise over that of the field, in a voxel full of lumen
-    partial                exponent of the noise of partly filled voxels
-    correlation            of the noise of two components
-    condition, level       at the wall, and the level set that is the wall
-    wall_ratio             variance with which the condition is observed, over that of the noise
-    """
-
-    length_mm: float
-    smoothness: float
-    noise_ratio: float
-    partial: float = 1.0
-    correlation: float = 0.0
-    condition: Condition = "none"
-    level: float = 0.5
-    wall_ratio: float = 0.1
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Measured voxels in random order.
-
-    voxels    (n, 3) indices in the box
-    values    (n, 3, t) along the voxel axes
-    fraction  (n,) share of the voxel that the lumen fills
-    axes      (3, 3) voxel axes in the world; noise is correlated between world components
-    """
-
-    voxels: Int
-    values: Real
-    fraction: Real
-    axes: Real
-
-    def noise(self, model: Model) -> Real:
-        """(n, 3, 3) covariance of the noise over the variance of the field."""
-        mixing = (1 - model.correlation) * np.eye(3) + model.correlation
-        variance = model.noise_ratio * np.maximum(self.fraction, LEAST_FRACTION) ** (-2 * model.partial)
-        spread: Real = variance[:, None, None] * (self.axes.T @ mixing @ self.axes)
-        return spread
-
-
-@dataclass(frozen=True)
-class Score:
-    """Log evidence of a model at the variance of the field that suits it best (or that the noise fixes)."""
-
-    log_evidence: float
-    variance: float
 
 
 @dataclass(frozen=True)
@@ -99,6 +42,7 @@ class Evidence:
     walls        points of the wall by level
     noise_sd     standard deviation of the noise where it is known, unit of the data; None: estimated
     scored       most blocks that are scored
+    shares       (t,) of the prior's variance that the columns of the data have, see `_frames`; None: 1
     """
 
     observation: Observation
@@ -106,6 +50,7 @@ class Evidence:
     walls: dict[float, WallPoints]
     noise_sd: float | None = None
     scored: int = 10
+    shares: Real | None = None
 
     def __call__(self, model: Model) -> Score:
         """Score a model; the evidence is -inf where rounding spoils it."""
@@ -145,18 +90,26 @@ class Evidence:
         return places
 
     def _score(self, model: Model) -> Score:
-        covariance = self.covariance(model)
-        square, log_determinant, used = 0.0, 0.0, 0
-        for voxels, walls in zip(self._blocks, self._block_walls(model), strict=True):
-            white, part = _whiten(covariance, voxels, walls, self.measured.values[voxels])
-            square += float(np.sum(np.square(white)))
-            log_determinant += part
-            used += len(voxels)
+        square, log_determinant = 0.0, 0.0
+        values, used = self.measured.values, sum(len(voxels) for voxels in self._blocks)
+        for share, columns in self._groups:
+            covariance = self.covariance(replace(model, noise_ratio=model.noise_ratio / share))
+            for voxels, walls in zip(self._blocks, self._block_walls(model), strict=True):
+                white, part = _whiten(covariance, voxels, walls, values[voxels][..., columns])
+                square += float(np.sum(np.square(white))) / share
+                log_determinant += len(columns) * (part + 1.5 * len(voxels) * float(np.log(share)))
         count, frames = len(self.measured.voxels), self.measured.values.shape[2]
         scalars = 3 * used * frames
         variance = square / scalars if self.noise_sd is None else self.noise_sd**2 / model.noise_ratio
-        log_density = -frames * log_determinant - 0.5 * (scalars * np.log(2 * np.pi * variance) + square / variance)
+        log_density = -log_determinant - 0.5 * (scalars * np.log(2 * np.pi * variance) + square / variance)
         return Score(float(log_density * count / used), float(variance))
+
+    @cached_property
+    def _groups(self) -> list[tuple[float, Int]]:
+        """Shares, and the columns of the data that have them."""
+        if self.shares is None:
+            return [(1.0, np.arange(self.measured.values.shape[2]))]
+        return [(float(share), np.flatnonzero(self.shares == share)) for share in np.unique(self.shares)]
 
     @cached_property
     def _blocks(self) -> list[Int]:
@@ -228,41 +181,3 @@ def _whiten(covariance: Covariance, voxels: Int, walls: Int, values: Real) -> tu
     white, _ = lapack.dtrtrs(factor, padded, lower=1)
     own = slice(3 * len(walls), None)
     return white[own], float(np.log(np.diag(factor)[own]).sum())
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """Where the settings are looked for."""
-
-    length_mm: tuple[float, float]
-    noise_ratio: tuple[float, float] = (1e-6, 1e2)
-    partial: tuple[float, float] = (0.0, 4.0)
-
-
-def fit(evidence: Callable[[Model], Score], start: Model, bounds: Bounds, *, evaluations: int) -> Model:
-    """Move length, noise ratio and partial-volume exponent to where the evidence is largest (Nelder and Mead 1965)."""
-
-    def model(place: Real) -> Model:
-        length, noise = np.exp(place[:2])
-        return replace(start, length_mm=float(length), noise_ratio=float(noise), partial=float(place[2]))
-
-    def loss(place: Real) -> float:
-        value = evidence(model(place)).log_evidence
-        return -value if np.isfinite(value) else 1e12
-
-    lowest, highest = np.array([np.log(bounds.length_mm), np.log(bounds.noise_ratio), bounds.partial]).T
-    first = np.array([np.log(start.length_mm), np.log(start.noise_ratio), start.partial])
-    simplex = first + np.array([[0, 0, 0], [0.3, 0, 0], [0, 0.7, 0], [0, 0, 0.5 if start.partial < 3 else -0.5]])
-    found = minimize(
-        loss,
-        first,
-        method="Nelder-Mead",
-        bounds=Limits(lowest, highest),
-        options={
-            "initial_simplex": np.clip(simplex, lowest, highest),
-            "maxfev": evaluations,
-            "xatol": 0.02,
-            "fatol": 0.3,
-        },
-    )
-    return model(np.asarray(found.x))

@@ -9,7 +9,8 @@ import numpy as np
 from voxfield.artifacts import FaceFlux, FieldSamples, LabelMap, Metrics, VectorImage
 from voxfield.fields._evidence import BLOCK
 from voxfield.fields._faces import WALL, Faces
-from voxfield.fields._prior import Real
+from voxfield.fields._prior import Int, Real
+from voxfield.fields._raw_flow import RawFlow, RawFlows
 from voxfield.fields._reconstruction import Problem, Result, describe
 from voxfield.stage import Context
 
@@ -56,7 +57,8 @@ def tell(problem: Problem, result: Result, ctx: Context) -> None:
         text = f"{count} voxels: the evidence is a composite of exact evidences of blocks of up to {BLOCK}"
         ctx.finding("evidence-by-blocks", "info", text, value=count)
     if frames > 1:
-        ctx.finding("frames-independent", "info", f"{frames} frames are reconstructed one by one", value=frames)
+        _tell_frames(frames, result, ctx)
+    _tell_quality(problem, result, ctx)
     if result.at_bound:
         text = f"length scale {model.length_mm:.3g} mm is the longest that the box allows; the field is smoother still"
         ctx.finding("length-at-bound", "info", text, value=model.length_mm)
@@ -64,6 +66,43 @@ def tell(problem: Problem, result: Result, ctx: Context) -> None:
     if residual > CONVERGED:
         text = f"conjugate gradients stopped at residual {residual:.2g}"
         ctx.finding("not-converged", "warning", text, value=residual)
+
+
+def _tell_frames(frames: int, result: Result, ctx: Context) -> None:
+    if result.time_length is None:
+        ctx.finding("frames-independent", "info", f"{frames} frames are reconstructed one by one", value=frames)
+        return
+    text = f"{frames} frames of one cycle are told together, periodic kernel of length {result.time_length:.2g}"
+    ctx.finding("frames-joined", "info", text, value=result.time_length)
+
+
+def _tell_quality(problem: Problem, result: Result, ctx: Context) -> None:
+    quality, count = result.quality, problem.measured.values[:, 0].size
+    missing = _missing(problem)
+    if missing:
+        text = f"{missing} of {count} vectors in the lumen are NaN: not measured"
+        ctx.finding("missing-velocities", "info", text, value=missing)
+    if len(quality.outliers):
+        text = (
+            f"{len(quality.outliers)} of {count} vectors in the lumen disagree with those around them by more than "
+            "noise explains and are left out; the metrics list their voxels and frames"
+        )
+        ctx.finding("outliers", "warning", text, value=len(quality.outliers))
+
+
+def _raw_entry(name: str, flow: RawFlow) -> dict[str, float]:
+    return {f"{name}_raw": flow.outflow, f"{name}_raw_sd": flow.sd}
+
+
+def _missing(problem: Problem) -> int:
+    return int(np.isnan(problem.measured.values).any(axis=1).sum())
+
+
+def _places(problem: Problem, outliers: Int) -> list[list[int]]:
+    """Voxel of the measurement and frame of every outlier."""
+    start = np.append(problem.window.start // problem.observation.box.refine, 0)
+    places: list[list[int]] = (outliers + start).tolist()
+    return places
 
 
 def _dense(result: Result, values: Real) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -92,9 +131,10 @@ def _flux(problem: Problem, result: Result, unit: str | None) -> FaceFlux:
 
 def _metrics(problem: Problem, result: Result, velocity: VectorImage, unit: str | None) -> dict[str, Any]:
     faces, flux = result.faces, _mean_flux(result)
-    raw = _raw_faces(problem, velocity)
+    noise_sd = float(np.sqrt(result.choice.score.variance * result.choice.model.noise_ratio))
+    raw = RawFlows(velocity, problem.window, problem.observation, faces, noise_sd)
     labels = sorted({int(k) for label in faces.labels for k in np.unique(label) if k >= OPENING})
-    openings = {str(k): {"outflow": faces.flow(flux, k), "outflow_raw": faces.flow(raw, k)} for k in labels}
+    openings = {str(k): {"outflow": faces.flow(flux, k), **_raw_entry("outflow", raw.through([k]))} for k in labels}
     passing = sum(faces.passing(flux, k) for k in labels)
     wall = faces.passing(flux, WALL)
     divergence = np.abs(faces.divergence(flux)).max() * min(faces.spacing)
@@ -110,10 +150,13 @@ def _metrics(problem: Problem, result: Result, velocity: VectorImage, unit: str 
         "alignment": problem.observation.alignment,
         "flux_divergence": float(divergence / speed) if speed > 0 else 0.0,
         "sample_divergence": result.divergence,
+        "missing": _missing(problem),
+        "outliers": _places(problem, result.quality.outliers),
+        "time_length": result.time_length,
         "openings": openings,
         "flow_unit": None if unit is None else f"{unit} mm^2",
         "net_outflow": sum(o["outflow"] for o in openings.values()),
-        "net_outflow_raw": sum(o["outflow_raw"] for o in openings.values()),
+        **_raw_entry("net_outflow", raw.through(labels)),
         "through_openings": passing,
         "through_wall": wall,
         "mean_sd": float(result.sd[:, result.lumen[result.told]].mean()),
@@ -121,21 +164,3 @@ def _metrics(problem: Problem, result: Result, velocity: VectorImage, unit: str 
         "iterations": max(s.iterations for s in result.solutions),
         "residual": max(s.residual for s in result.solutions),
     }
-
-
-def _raw_faces(problem: Problem, velocity: VectorImage) -> Faces:
-    """The measured velocity, linear between voxels, on the faces of the window; averaged over frames."""
-    from scipy.ndimage import map_coordinates
-
-    window, observation = problem.window, problem.observation
-    field = velocity.data.mean(axis=3, dtype=np.float64) @ velocity.grid.axes
-    faces = []
-    for axis in range(3):
-        shape = [n + (a == axis) for a, n in enumerate(window.probability.shape)]
-        start = [float(s) - (0.5 if a == axis else 0.0) for a, s in enumerate(window.start)]
-        fine = [s + np.arange(n) for s, n in zip(start, shape, strict=True)]
-        coarse = [(f - observation.offset) / observation.box.refine for f in fine]
-        place = np.meshgrid(*coarse, indexing="ij")
-        faces.append(map_coordinates(field[..., axis], place, order=1, mode="nearest"))
-    u, v, w = faces
-    return u, v, w

@@ -15,8 +15,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from voxfield.fields._evidence import Evidence, Model
+from voxfield.fields._evidence import Evidence
 from voxfield.fields._kriging import Kriging
+from voxfield.fields._model import Model
 from voxfield.fields._prior import Int, Real, centred
 from voxfield.fields._solver import Directions, Solution, conjugate_gradients
 from voxfield.fields._system import ObservationMap
@@ -56,7 +57,7 @@ class Posterior:
         return self.prior.smooth(self.map.spread(solution.weights)), solution
 
     def draws(
-        self, values: Real, count: int, rng: np.random.Generator, tolerance: float = 5e-4
+        self, values: Real, count: int, rng: np.random.Generator, tolerance: float = 1e-3
     ) -> Iterator[tuple[Real, Solution]]:
         """Face velocities of draws, (3, *fine) each, for data (n, 3)."""
         scale = np.sqrt(self.variance)

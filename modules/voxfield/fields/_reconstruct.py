@@ -28,12 +28,13 @@ class Reconstruction(NamedTuple):
     metrics: Metrics
 
 
-@stage(resources=Resources(mem_mb=4000, runtime=60, threads=1), version=4)
+@stage(resources=Resources(mem_mb=4000, runtime=60, threads=1), version=5)
 def reconstruct(
     velocity: VectorImage,
     probability: Image,
     lumen: LabelMap | None = None,
     openings: LabelMap | None = None,
+    magnitude: Image | None = None,
     *,
     refine: Annotated[int, Ge(1), Le(8)] = 1,
     observation: Literal["cell-average", "corner-aligned", "kspace-crop"] = "cell-average",
@@ -46,6 +47,7 @@ def reconstruct(
     noise_correlation: Annotated[float, Ge(0), Le(0.9)] | None = None,
     least_fraction: Annotated[float, Gt(0), Le(1)] = 0.5,
     samples_count: Annotated[int, Ge(16), Le(1000)] = 16,
+    frames: Literal["cycle", "independent"] = "cycle",
     unit: str | None = None,
     ctx: Context = Context(),
 ) -> Reconstruction:
@@ -56,18 +58,21 @@ def reconstruct(
     partial volume and wall are chosen by the evidence, exact up to 400 voxels and by blocks above (see `_evidence`).
     Voxels outside the lumen are not used.
 
-    velocity     (x, y, z, t, 3) measured; frames are reconstructed one by one, with one model
+    velocity     (x, y, z, t, 3) measured; NaN was not measured. Outliers are found and left out (see `_outliers`).
+                 Frames cover one cycle evenly: they are told together where the evidence wants it (see `_frames`)
     probability  (x, y, z) of the lumen, on the grid of the velocity or already on the fine one
     lumen        (x, y, z) the vessels that are meant, on the grid of the probability; 2 marks repairs. The level set is
                  looked for up to two fine cells beyond it. Absent: all that is above the level
     openings     (x, y, z) on the grid of the probability: 1 wall, k >= 2 caps. Absent: the lumen is open where it
                  leaves the field of view
+    magnitude    (x, y, z) or (x, y, z, t) on the grid of the velocity: noise goes as its inverse where the evidence
+                 agrees. Absent: noise is even, but for partly filled voxels
 
     Where a condition holds at the wall, no flux crosses it and the fluxes are projected on the divergence-free ones
     (see `_faces`); without a condition the wall of voxels is no boundary of the flow, and what crosses it is reported.
 
-    Findings: no-wall-condition, wall-level-uncertain, evidence-by-blocks, frames-independent, length-at-bound,
-    not-converged.
+    Findings: missing-velocities, outliers, no-wall-condition, wall-level-uncertain, evidence-by-blocks, frames-joined,
+    frames-independent, length-at-bound, not-converged.
 
     Settings
     refine: fine cells to a measured voxel along each axis.
@@ -81,6 +86,7 @@ def reconstruct(
     noise_correlation: of the noise of two components, 0.5 in four-point encoding; none: by the evidence out of 0, 0.5.
     least_fraction: voxels that the lumen fills less are left out.
     samples_count: draws from the posterior.
+    frames: cycle: evenly spaced over one period; independent: told one by one.
     unit: of the velocity where its file states none, such as m/s.
     """
     from voxfield.fields._choice import Wishes
@@ -97,9 +103,9 @@ def reconstruct(
     )
     seen = make_observation(window, refine, observation, place)
     rng = ctx.rng()
-    measured = take_measured(velocity, window, seen, least_fraction, rng)
+    measured = take_measured(velocity, magnitude, window, seen, least_fraction, rng)
     wishes = Wishes(length_mm, smoothness, noise_correlation, None if wall == "evidence" else wall, levels)
-    problem = Problem(window, seen, measured, wishes, noise_sd, samples_count)
+    problem = Problem(window, seen, measured, wishes, noise_sd, samples_count, joined=frames == "cycle")
     result = reconstruct_arrays(problem, rng, lambda draws: ctx.progress(draws, desc="draws"))
     tell(problem, result, ctx)
     return Reconstruction(*packed(problem, result, velocity, settled_unit(velocity, unit)))

@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxfield.artifacts import face_labels
-from voxfield.fields._choice import Choice, Wishes, choose
-from voxfield.fields._evidence import EXACT_LIMIT, Evidence, Measured
+from voxfield.fields._choice import Choice, Wishes, choose, choose_modes
+from voxfield.fields._evidence import EXACT_LIMIT, Evidence
 from voxfield.fields._faces import Faces, LumenFaces
 from voxfield.fields._frames import Modes, one_by_one
 from voxfield.fields._levels import Drawn, Levels, between, draw_walls, lowest_cut
+from voxfield.fields._model import Measured
 from voxfield.fields._observation import Observation
+from voxfield.fields._outliers import Quality, present, settled, suspects
 from voxfield.fields._posterior import Posterior
 from voxfield.fields._prior import Int, Real, centred, divergence
 from voxfield.fields._setting import Window
@@ -39,6 +41,7 @@ class Problem:
     measured  the voxels, with the values of all frames
     noise_sd  standard deviation of the noise of a component, or None where the evidence estimates it
     samples   number of draws
+    joined    frames cover one cycle evenly and may be told together
     """
 
     window: Window
@@ -47,6 +50,7 @@ class Problem:
     wishes: Wishes
     noise_sd: float | None
     samples: int
+    joined: bool = True
 
 
 @dataclass
@@ -77,6 +81,8 @@ class Result:
     divergence: float = 0.0
     spread_ratio: list[float] = field(default_factory=list)
 
+    quality: Quality = field(default_factory=Quality)
+    time_length: float | None = None
     exact_limit: int = EXACT_LIMIT
     at_bound: bool = False
 
@@ -88,12 +94,15 @@ class Result:
 
 def reconstruct_arrays(problem: Problem, rng: np.random.Generator, progress: Progress) -> Result:
     """Choose a model by its evidence, and condition on the data."""
-    evidence = _evidence(problem)
-    choice = choose(evidence, problem.wishes)
-    modes = one_by_one(problem.measured.values.shape[2])
+    evidence, choice, quality = _chosen(problem)
+    modes, length = one_by_one(problem.measured.values.shape[2]), None
+    if problem.joined:
+        evidence, modes, length = choose_modes(evidence, choice.model)
+        choice = replace(choice, score=evidence(choice.model))
     drawn = draw_walls(choice.level_weight, problem.samples, rng)
     result = _empty_result(problem, choice, drawn)
-    run = _Run(problem, result, drawn, modes.of(problem.measured.values), rng)
+    result.quality, result.time_length = quality, length
+    run = _Run(result, drawn, evidence.measured.values, rng)
     # means of the levels and variances, by mode
     means: dict[float, Real] = {}
     variance = np.zeros_like(result.sd)
@@ -114,7 +123,6 @@ def reconstruct_arrays(problem: Problem, rng: np.random.Generator, progress: Pro
 class _Run:
     """What all modes share while they are reconstructed one by one."""
 
-    problem: Problem
     result: Result
     drawn: list[Drawn]
     values: Real
@@ -170,7 +178,8 @@ def _in_frames(result: Result, modes: Modes, means: dict[float, Real], variance:
     return result
 
 
-def _evidence(problem: Problem) -> Evidence:
+def _chosen(problem: Problem) -> tuple[Evidence, Choice, Quality]:
+    """The evidence of all sound data, the model chosen, and what was not sound."""
     window, box = problem.window, problem.observation.box
     walls = {
         level: wall_points(
@@ -178,9 +187,14 @@ def _evidence(problem: Problem) -> Evidence:
         )
         for level in problem.wishes.levels
     }
-    values = problem.measured.values
-    few = np.unique(np.linspace(0, values.shape[2] - 1, MOST_FRAMES).round().astype(int))
-    return Evidence(problem.observation, replace(problem.measured, values=values[:, :, few]), walls, problem.noise_sd)
+    every = Evidence(problem.observation, present(problem.measured), walls, problem.noise_sd)
+    found = suspects(every.measured)
+    few = np.unique(np.linspace(0, problem.measured.values.shape[2] - 1, MOST_FRAMES).round().astype(int))
+    trusted = found.sound
+    first = replace(every, measured=replace(trusted, values=trusted.values[:, :, few]))
+    choice = choose(first, problem.wishes)
+    sound, quality = settled(every, choice.model, choice.score.variance, found)
+    return replace(every, measured=sound), choice, quality
 
 
 def _empty_result(problem: Problem, choice: Choice, drawn: list[Drawn]) -> Result:

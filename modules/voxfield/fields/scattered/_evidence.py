@@ -23,7 +23,7 @@ from voxfield.fields.scattered._field import JITTER, Component, ScatteredGP
 from voxfield.fields.scattered._helmholtz import SMOOTHNESS, Real, Settings, covariance
 
 EXACT_LIMIT = 300
-BLOCKS = 6
+BLOCKS = 12
 """Blocks that are scored above that limit."""
 FEW = 100
 """Points up to which the settings are averaged."""
@@ -51,10 +51,10 @@ def fit(points: Real, values: Real, *, seed: int = 0, sweep: int = SWEEP) -> Sca
     if few:
         return ScatteredGP(points, values, _averaged(evidence, swept))
     best = max(swept, key=lambda settings: evidence(settings).log_evidence)
-    climbed = [_climbed(evidence, best, points)]
+    climbed = [_climbed(evidence, best, points, EVALUATIONS)]
     for smoothness in SMOOTHNESS:
         if smoothness != best.smoothness:
-            climbed.append(_climbed(evidence, replace(climbed[0], smoothness=smoothness), points))
+            climbed.append(_climbed(evidence, replace(climbed[0], smoothness=smoothness), points, EVALUATIONS // 2))
     best = max(climbed, key=lambda settings: evidence(settings).log_evidence)
     return ScatteredGP(points, values, [Component(best, evidence(best).variance, 1.0)])
 
@@ -146,7 +146,7 @@ def _averaged(evidence: _Evidence, swept: list[Settings]) -> list[Component]:
     return [Component(swept[i], evidence(swept[i]).variance, float(relative[i] / total)) for i in kept]
 
 
-def _climbed(evidence: _Evidence, start: Settings, points: Real) -> Settings:
+def _climbed(evidence: _Evidence, start: Settings, points: Real, evaluations: int) -> Settings:
     """Nelder and Mead (1965) over lengths, share and noise."""
     lengths = np.log(_lengths(points))
 
@@ -171,6 +171,6 @@ def _climbed(evidence: _Evidence, start: Settings, points: Real) -> Settings:
         loss,
         first,
         method="Nelder-Mead",
-        options={"initial_simplex": simplex, "maxfev": EVALUATIONS, "xatol": 0.02, "fatol": 0.2},
+        options={"initial_simplex": simplex, "maxfev": evaluations, "xatol": 0.02, "fatol": 0.2},
     )
     return settings(np.asarray(found.x))
