@@ -40,7 +40,7 @@ def graph(
     apart down to a gap of about one mean spacing, without normals (see `manifold._patches`).
 
     `metrics`: points, dimension, edges, pieces (connected), mean_spacing (median length of an edge), frame_error_rad
-    (root mean square of the estimated angle between frames and tangent spaces; null where normals are given),
+    (root mean square of the estimated angle between frames and tangent spaces; null where frames are given),
     mirrored_share (of edges across which the orientation flips). Findings: several-pieces, not-orientable,
     frames-unsure.
 

@@ -16,11 +16,15 @@ def calibrated(square: Real, variance: Real, rest: Real, bounds: tuple[float, fl
     square    (n,) squared residuals
     variance  (n,) whose scale is in question
     rest      (n,) variance that is beyond question, such as noise
-    returns   1 where the data agree with 1 within two standard errors, or where `rest` hides the answer
+    returns   1 where `rest` hides the answer: within two standard errors of 95 % it holds the data by itself
+
+    Of n residuals 95 % (1 + 1 / n) have to be held, so that the next one is held 95 % of the time (as in split
+    conformal prediction).
     """
     doubt = 2 * np.sqrt(LEVEL * (1 - LEVEL) / len(square))
+    wanted = min(LEVEL * (1 + 1 / len(square)), 1.0)
     tried = np.geomspace(*bounds, 80)
-    held = np.array([(square <= QUANTILE_SQUARE * (f**2 * variance + rest)).mean() for f in (1.0, *tried)])
-    if abs(held[0] - LEVEL) <= doubt or held[1] > LEVEL - doubt:
+    held = np.array([(square <= QUANTILE_SQUARE * (f**2 * variance + rest)).mean() for f in tried])
+    if held[0] > LEVEL - doubt:
         return 1.0
-    return float(tried[min(int(np.searchsorted(held[1:], LEVEL)), len(tried) - 1)])
+    return float(tried[min(int(np.searchsorted(held, wanted)), len(tried) - 1)])

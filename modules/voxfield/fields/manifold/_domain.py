@@ -28,7 +28,7 @@ class Domain:
     edges        (e, 2) i < j
     weights      (e,) of the edges: a discrete Dirichlet energy is sum w_ij |v_i - O_ij v_j|^2
     mass         (n,) area or volume of the nodes; their sum is that of the domain
-    frame_error  (n,) estimated angle between the frames and the tangent planes, radian; 0 where normals are given
+    frame_error  (n,) estimated angle between the frames and the tangent planes, radian; 0 where frames are given
     """
 
     points: Real

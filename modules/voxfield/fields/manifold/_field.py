@@ -10,6 +10,8 @@ Evidence weighs the two. What we do differently from RVGP, and why:
 - the local part carries what the truncated spectrum leaves out, which RVGP's intervals lack (they cover .5 to .8);
 - smooth fields are smooth in space, which an intrinsic kernel does not know: ambient kriging is far more accurate where
   neighbours are dense. Neighbours along the domain keep close sheets apart, where ambient methods mix them;
+- nothing is dense or global in n but the k modes: no sparse precision is solved either, since the local part reaches
+  10^5 points at a cost of O(n), with standard deviations at once;
 - prediction anywhere near the domain: only frames and modes are interpolated, the local part is exact there;
 - intervals include the frames' error, scaled to the normal part of what was observed.
 """

@@ -66,8 +66,8 @@ class Patches:
     error: Real
 
 
-def patches(points: Real, dimension: int | None, frames: Real | None) -> Patches:
-    """Patches around points (n, d); frames (n, d, m) that are given are kept."""
+def patches(points: Real, dimension: int | None, frames: Real | None, *, refine: bool = False) -> Patches:
+    """Patches around points (n, d); frames (n, d, m) that are given are kept, or with `refine` begun with."""
     count = min(CANDIDATES, len(points) - 1)
     distance, near = nearest(cKDTree(points), points, count + 1)
     _refuse_duplicates(points, distance)
@@ -81,7 +81,7 @@ def patches(points: Real, dimension: int | None, frames: Real | None) -> Patches
     else:
         m, start = frames.shape[2], frames
     spacing = _spacing(distance, np.ones_like(distance, dtype=bool), m)
-    grown = _grow(start, near, offset, weight, spacing, keep_frames=frames is not None)
+    grown = _grow(start, near, offset, weight, spacing, keep_frames=frames is not None and not refine)
     for _ in range(REPAIRS if frames is None and m < points.shape[1] else 0):
         start = _consensus(grown.frames, 1 / (1 + np.square(grown.error / FRAME_SCALE)), near)
         odd = np.flatnonzero(np.abs(np.linalg.det(start.transpose(0, 2, 1) @ grown.frames)) < ODD)
