@@ -6,6 +6,7 @@ with a known one. Inside: `_prior` (kernel), `_observation` (what a voxel sees),
 `_vecchia`, `_system` and `_solver` (linear algebra), `_posterior` and `_kriging` (mean, draws, variance), `_levels`
 (walls drawn), `_faces` and `_raw_flow` (fluxes), `_setting` and `_output` (artifacts in and out). Vectors on scattered
 points of flat space are in `scattered`.
+`graph`, `fit` and `predict` are for fields on point clouds, surfaces and masks (in `manifold`).
 `prepare` makes a velocity of phase images (in `preparation`), `align` brings it to an angiogram (in `alignment`),
 `derive` reads flow rates and wall shear stress off its samples (in `derived`), `register` finds motion (in
 `registration`).
