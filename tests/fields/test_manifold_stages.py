@@ -100,7 +100,7 @@ def test_thinning_keeps_points_apart() -> None:
 
 def test_findings_tell_of_pieces() -> None:
     findings = Findings()
-    two = np.vstack([POINTS, POINTS + [9, 0, 0]])
+    two = np.vstack([POINTS, POINTS + np.array([9, 0, 0])])
     graph(PointField(two, two), ctx=Context(findings=findings))
     assert findings.codes() == ["several-pieces"]
 
