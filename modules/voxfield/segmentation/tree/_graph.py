@@ -76,17 +76,24 @@ def skeleton_graph(mask: Mask, inner: Floats, spacing: Floats) -> Graph:
 def _loops(voxels: Ints, pairs: Ints, kept: Ints, neighbours: list[list[int]]) -> tuple[Ints, frozenset[int]]:
     """Pairs left out of the forest whose ends are far apart in it, one for each broken place; and all of them."""
     edges = {(min(e), max(e)) for e in kept.tolist()}
-    found: list[list[int]] = []
-    broken: set[int] = set()
-    for a, b in sorted((min(e), max(e)) for e in pairs.tolist()):
-        if (a, b) in edges or _near(a, b, neighbours):
-            continue
-        broken |= {a, b}
-        ends = voxels[[a, b]]
-        known = any(min(np.abs(voxels[f] - e).max() for e in (ends, ends[::-1])) <= 2 for f in found)
-        if not known:
-            found.append([a, b])
-    return np.array(found, np.int64).reshape(-1, 2), frozenset(broken)
+    left_out = sorted({(min(e), max(e)) for e in pairs.tolist()} - edges)
+    far = [(a, b) for a, b in left_out if not _near(a, b, neighbours)]
+    chosen = np.array(far, np.int64).reshape(-1, 2)
+    return chosen[_one_a_place(voxels[chosen])], frozenset(chosen.ravel().tolist())
+
+
+def _one_a_place(ends: Ints) -> Mask:
+    """Which pairs of voxels (n, 2, 3) are the first of those whose ends lie within two voxels of theirs."""
+    kept = np.zeros(len(ends), bool)
+    if not len(ends):
+        return kept
+    tree = cKDTree(ends[:, 0])
+    beside = zip(*(tree.query_ball_point(ends[:, side], 2, p=np.inf) for side in (0, 1)), strict=True)
+    for number, (same, turned) in enumerate(beside):
+        here = ends[number]
+        known = any(kept[k] and np.abs(ends[k] - here).max() <= 2 for k in same)
+        kept[number] = not (known or any(kept[k] and np.abs(ends[k] - here[::-1]).max() <= 2 for k in turned))
+    return kept
 
 
 def _near(a: int, b: int, neighbours: list[list[int]]) -> bool:
