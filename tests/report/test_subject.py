@@ -118,6 +118,19 @@ def test_a_branch_that_tapers_is_no_stenosis(made: dict[str, Any]) -> None:
     assert ">stenosis</th>" not in shown
 
 
+def test_an_image_of_one_slice_is_shown_from_its_side_alone() -> None:
+    import numpy as np
+
+    from voxfield.artifacts import Image, LabelMap
+
+    values = np.random.default_rng(0).random((30, 1, 40)).astype(np.float32)
+    mask = LabelMap((values > 0.5).astype(np.uint8), np.eye(4))
+    page = page_of(subject(Image(values, np.eye(4)), mask).page)
+    assert "Coronal" in page.text
+    assert "Axial" not in page.text
+    assert "Sagittal" not in page.text
+
+
 def test_scan_alone_makes_a_page_that_says_what_is_missing(made: dict[str, Any]) -> None:
     report = subject(made["image"]).page
     parsed = page_of(report)

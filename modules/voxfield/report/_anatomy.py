@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from voxfield.report._material import Material
 from voxfield.report._raster import grey, window
-from voxfield.report._sheet import Picture, Sheet, views
+from voxfield.report._sheet import Picture, Sheet
 from voxfield.report._sight import look_through
 from voxfield.report._vector import outline, stroke
 from voxfield.report._view import View, pitch_of, project, read, read_flat
@@ -17,7 +17,7 @@ CUTS = 7  # slices that a reader can step through in each view
 
 def slices(material: Material, sheet: Sheet) -> list[dict[str, Any]]:
     """Per view the slices through the lumen; `start` is the one with most of it."""
-    return [_stack(material, sheet, view) for view in views()]
+    return [_stack(material, sheet, view) for view in material.views]
 
 
 def _stack(material: Material, sheet: Sheet, view: View) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def projections(material: Material, sheet: Sheet) -> list[dict[str, Any]]:
     pitch = pitch_of(frame, image.grid, finer=1.5)
     low, _ = window(image.data)
     shown = []
-    for view in views():
+    for view in material.views:
         sight = look_through(material, view, pitch, low)
         name = sheet.add(f"{view.name}-projection", grey(sight.pixels, sight.low, sight.high))
         words = {"max": ("brightest", "Maximum intensity"), "mean": ("mean", "Mean intensity")}[sight.how]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from voxfield.report._anatomy import lumen_outline, silhouette
 from voxfield.report._material import Material
 from voxfield.report._raster import Scale, span
-from voxfield.report._sheet import Picture, Sheet, views
+from voxfield.report._sheet import Picture, Sheet
 from voxfield.report._vector import arrows, stroke
 from voxfield.report._view import View, pitch_of, project, read, read_flat
 
@@ -40,7 +40,7 @@ def _slices(material: Material, sheet: Sheet, backgrounds: list[str]) -> dict[st
         raise RuntimeError("slices of the speed need a velocity")
     pitch = pitch_of(material.frame, velocity.grid, finer=2)
     pictures = []
-    for view, background in zip(views(), backgrounds, strict=True):
+    for view, background in zip(material.views, backgrounds, strict=True):
         points = material.frame.pixels(view, pitch)
         name = sheet.add(f"{view.name}-speed", scale.rgba(read(speed, velocity.grid, points, speed > 0)))
         title = sheet.title(view)
@@ -86,7 +86,7 @@ def _deviation(material: Material, sheet: Sheet, backgrounds: list[str]) -> dict
     scale = Scale("standard deviation", sd_image.unit or "unit not stated", *span(sd[inside], zero=True), "magma")
     pitch = pitch_of(material.frame, sd_image.grid, finer=2)
     pictures = []
-    for view, background in zip(views(), backgrounds, strict=True):
+    for view, background in zip(material.views, backgrounds, strict=True):
         points = material.frame.pixels(view, pitch)
         name = sheet.add(f"{view.name}-speed-sd", scale.rgba(read(sd, sd_image.grid, points, inside)))
         title = sheet.title(view)
@@ -115,7 +115,7 @@ def projected(
     inside = values != 0
     pitch = pitch_of(material.frame, artifact.grid, finer=2)
     shown = []
-    for view in views():
+    for view in material.views:
         flat, present = project(values, artifact.grid, material.frame, view, inside, how)
         pixels = read_flat(flat, artifact.grid, material.frame, view, pitch, present)
         raster = sheet.add(f"{view.name}-{name}", scale.rgba(pixels))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxfield.artifacts import Artifact, Centerline, Grid, Image, LabelMap, Metrics, Table, VectorImage
-from voxfield.report._view import Frame, make_frame
+from voxfield.report._view import VIEWS, Frame, View, make_frame
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -76,6 +76,16 @@ class Material:
         if self.lumen is None:
             return make_frame(self.image.grid, None)
         return make_frame(self.image.grid, *self.lumen)
+
+    @cached_property
+    def views(self) -> tuple[View, ...]:
+        """The views of the page: from all three sides, or of an image of one slice the one that shows it."""
+        grid = self.image.grid
+        thin = [axis for axis in range(3) if grid.shape[axis] == 1]
+        if len(thin) != 1:
+            return VIEWS
+        along = np.abs(self.frame.body.T @ grid.affine[:3, thin[0]])
+        return tuple(view for view in VIEWS if view.axis == int(along.argmax()))
 
     @cached_property
     def moment(self) -> int:

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from voxfield.report._numbers import fixed
 from voxfield.report._raster import Bytes, png
-from voxfield.report._view import LETTERS, VIEWS, Floats, Frame, View
+from voxfield.report._view import LETTERS, Floats, Frame, View
 
 SCALE_LENGTHS_MM = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200)
 MOST_TAGS = 10  # words in a picture
@@ -94,8 +94,3 @@ def apart(tags: Sequence[Tag]) -> list[Tag]:
             top = round(top + TAG_HEIGHT / 2, 1)
         placed.append(Tag(tag.text, tag.left, top))
     return placed
-
-
-def views() -> tuple[View, ...]:
-    """The three views, in the order of a page."""
-    return VIEWS

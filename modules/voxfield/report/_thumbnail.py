@@ -4,14 +4,14 @@ from voxfield.report._flow import speed_scale
 from voxfield.report._material import Material
 from voxfield.report._raster import grey, over, png, window
 from voxfield.report._sight import look_through
-from voxfield.report._view import VIEWS, project, read_flat
+from voxfield.report._view import project, read_flat
 
 PIXELS = 160
 
 
 def thumbnail(material: Material) -> bytes:
     """The whole volume from the front, with the speed in colour where known."""
-    view, frame, image = VIEWS[1], material.frame, material.image
+    view, frame, image = material.views[min(1, len(material.views) - 1)], material.frame, material.image
     pitch = min(frame.size) / PIXELS
     sight = look_through(material, view, pitch, window(image.data)[0])
     layers = []

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from voxfield.artifacts import Centerline
 from voxfield.report._material import Material
 from voxfield.report._raster import Scale, span
-from voxfield.report._sheet import Picture, Sheet, views
+from voxfield.report._sheet import Picture, Sheet
 from voxfield.report._vector import path_data, stroke, tube
 from voxfield.report._view import View
 
@@ -36,7 +36,7 @@ def tree_pictures(material: Material, sheet: Sheet) -> tuple[list[dict[str, Any]
     known = tree.radii[np.isfinite(tree.radii)]
     scale = Scale("radius", "mm", *_ends(known), "viridis")
     shown = []
-    for view in views():
+    for view in material.views:
         tags = sheet.tags(view, material.opening_places)
         title = f"{view.name.capitalize()} projection"
         alt = f"The centerline tree seen in {view.name} direction, as tubes of true width in the colours of the radius."
