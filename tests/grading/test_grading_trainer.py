@@ -1,6 +1,7 @@
 """The loop: exact resume, what it refuses, and that algorithms are found by name."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,11 +9,13 @@ import torch
 
 from voxfield.errors import InputError, SettingsError
 from voxfield.grading import augment
-from voxfield.grading.algorithms import ALGORITHMS, Batch, Nets, make
+from voxfield.grading.algorithms import ALGORITHMS, Batch, Nets
 from voxfield.grading.algorithms.base import Inputs
 from voxfield.grading.algorithms.fixmatch_ordinal import FixMatchOrdinal
+from voxfield.grading.components import make
+from voxfield.grading.losses.ordinal import Ordinal
 from voxfield.grading.networks import build
-from voxfield.grading.trainer import Plan, Training, TrainingSet, draw, infer, schedule, step_seed
+from voxfield.grading.trainer import Method, Plan, Training, TrainingSet, draw, infer, schedule, step_seed
 from voxfield.plugins import find
 from voxfield.workspace import Workspace
 
@@ -33,7 +36,8 @@ def plan(steps: int = 12, rate: float = 1e-2) -> Plan:
 
 def training(algorithm: str = "fixmatch_ordinal", **changes: float) -> Training:
     network = build(NETWORK, 7)
-    return Training(network, make(ALGORITHMS, algorithm, []), data(), plan(**changes), torch.device("cpu"))  # type: ignore[arg-type]
+    method = Method(make("algorithms", ALGORITHMS, algorithm, []), Ordinal())
+    return Training(network, method, data(), plan(**changes), torch.device("cpu"))  # type: ignore[arg-type]
 
 
 class Killed(Exception):
@@ -72,6 +76,36 @@ def test_training_lowers_the_loss_and_leaves_the_global_generator_alone() -> Non
     assert (outputs.argmax(1)[:15] == data().grades[:15].numpy()).mean() > 0.6  # chance is a third
 
 
+class Scores:
+    """A judge that gives the scores it is told and notes the weights that it saw."""
+
+    def __init__(self, *scores: float) -> None:
+        self.scores, self.seen = list(scores), list[torch.Tensor]()
+
+    def __call__(self, network: torch.nn.Module) -> float:
+        self.seen.append(torch.cat([p.flatten() for p in network.parameters()]).clone())
+        return self.scores[len(self.seen) - 1]
+
+
+def judged(judge: Scores, workspace: Workspace, steps: int) -> tuple[Training, torch.Tensor]:
+    method = Method(make("algorithms", ALGORITHMS, "supervised", []), Ordinal())
+    asked = replace(plan(40), patience=2)
+    run = Training(build(NETWORK, 7), method, data(), asked, torch.device("cpu"), judge)
+    result = run.run(workspace, lambda todo: todo[: steps - todo.start] if steps < 40 else todo)
+    return run, torch.cat([p.flatten() for p in result.parameters()])
+
+
+def test_patience_keeps_the_best_check_and_stops(tmp_path: Path) -> None:
+    judge = Scores(3.0, 1.0, 2.0, 1.0, 0.0)  # at steps 5, 10, 15, 20: the check of step 10 is never bettered
+    run, weights = judged(judge, Workspace(), 40)
+    assert (run.step, run.best.step, len(judge.seen)) == (20, 10, 4)
+    assert torch.equal(weights, judge.seen[1])
+    judged(Scores(3.0, 1.0), Workspace(tmp_path), 12)
+    again, resumed = judged(Scores(2.0, 1.0), Workspace(tmp_path), 40)
+    assert (again.step, again.best.step) == (20, 10)
+    assert torch.equal(resumed, weights)
+
+
 def test_divergence_is_told() -> None:
     with pytest.raises(SettingsError, match="lower learning_rate"):
         training("supervised", steps=50, rate=1e30).run(Workspace(), lambda todo: todo)
@@ -85,7 +119,7 @@ def test_ordinal_fixmatch_by_hand() -> None:
     def net(table: dict[int, list[float]]) -> object:
         return lambda image, features: torch.tensor([table[int(v)] for v in features[:, 0]]).log()
 
-    nets = Nets(net(student), net(teacher), lambda inputs, kind: inputs, torch.Generator())
+    nets = Nets(net(student), net(teacher), lambda inputs, kind: inputs, Ordinal(), torch.Generator())
     labelled = Inputs(None, torch.tensor([[2.0, 0.0]]), torch.tensor([0]))
     unlabelled = Inputs(None, torch.tensor([[0.0, 0.0], [1.0, 0.0]]), torch.tensor([1, 2]))
     batch = Batch(labelled, torch.tensor([[0.0, 1.0, 0.0]]), unlabelled, progress=1.0)
@@ -103,24 +137,24 @@ def test_unlabelled_rows_send_no_gradient_through_the_target() -> None:
     run = training()
     before = copy.deepcopy(run.teacher.state_dict())
     generator = torch.Generator().manual_seed(0)
-    nets = Nets(run.student, run.teacher, lambda inputs, kind: inputs, generator)
-    loss, _ = run.algorithm.loss(run._batch(11, generator), nets)
+    nets = Nets(run.student, run.teacher, lambda inputs, kind: inputs, Ordinal(), generator)
+    loss, _ = run.method.algorithm.loss(run._batch(11, generator), nets)
     loss.backward()
     assert all(p.grad is None for p in run.teacher.parameters())
     assert all(torch.equal(v, before[k]) for k, v in run.teacher.state_dict().items())
 
 
 def test_options_are_typed_and_named() -> None:
-    made = make(ALGORITHMS, "fixmatch_ordinal", ["window=0.9", "unlabelled_ratio=3", "weight=2"])
+    made = make("algorithms", ALGORITHMS, "fixmatch_ordinal", ["window=0.9", "unlabelled_ratio=3", "weight=2"])
     assert made == FixMatchOrdinal(window=0.9, unlabelled_ratio=3, weight=2.0)
     with pytest.raises(SettingsError, match="nearest known one is 'window'"):
-        make(ALGORITHMS, "fixmatch_ordinal", ["windw=0.9"])
+        make("algorithms", ALGORITHMS, "fixmatch_ordinal", ["windw=0.9"])
     with pytest.raises(SettingsError, match="expected float"):
-        make(ALGORITHMS, "fixmatch_ordinal", ["window=wide"])
+        make("algorithms", ALGORITHMS, "fixmatch_ordinal", ["window=wide"])
     with pytest.raises(SettingsError, match="name=value"):
-        make(ALGORITHMS, "supervised", ["ordinal"])
+        make("algorithms", ALGORITHMS, "supervised", ["ordinal"])
     with pytest.raises(SettingsError, match="algorithm 'semixip' is unknown"):
-        make(ALGORITHMS, "semixip", [])
+        make("algorithms", ALGORITHMS, "semixip", [])
 
 
 def test_a_broken_plug_in_is_told() -> None:

@@ -10,7 +10,6 @@ from voxfield.errors import InputError, SettingsError
 from voxfield.stage import Context, Resources, stage
 
 if TYPE_CHECKING:
-    from voxfield.grading.algorithms import Algorithm
     from voxfield.grading.study import Study
 
 
@@ -27,6 +26,8 @@ def train(
     *,
     algorithm: str = "fixmatch_ordinal",
     options: tuple[str, ...] = (),
+    loss: str = "ordinal",
+    loss_options: tuple[str, ...] = (),
     inputs: Literal["auto", "image", "features", "both"] = "auto",
     cells: Annotated[int, Ge(4), Le(512)] = 24,
     channels: tuple[int, ...] = (8, 16, 32),
@@ -50,6 +51,7 @@ def train(
     score: Literal["ranked", "cdf"] = "ranked",
     per_patient: Literal["random", "largest"] = "random",
     checkpoint_every: Annotated[int, Ge(1)] = 100,
+    patience: Annotated[int, Ge(0)] = 0,
     bootstrap: Annotated[int, Ge(1)] = 500,
     licence: str = "unknown",
     ctx: Context = Context(),
@@ -68,8 +70,10 @@ def train(
     ceil(1 / (1 - coverage)) - 1 no coverage is certified, and the finding `not-certifiable` says so.
 
     Settings
-    algorithm: what the loss of a batch is; `supervised`, `fixmatch_ordinal` or one of a plug-in.
+    algorithm: what is learnt from a batch; `supervised`, `fixmatch_ordinal` or one of a plug-in.
     options: of the algorithm, each `name=value`, such as `window=0.9`.
+    loss: what a labelled row costs; `ordinal` or one of a plug-in.
+    loss_options: of the loss, each `name=value`, such as `ranked=0.5`.
     inputs: what the network sees; auto is the features where they are given, else the image.
     cells: of the network's grid along the longest side; the cells are isotropic, never finer than the scans.
     channels: of the convolution stages, multiples of 4; each stage halves the resolution.
@@ -92,15 +96,20 @@ def train(
     coverage: stated coverage of the sets.
     score: nonconformity, the ranked probability score or the distance from the median in the distribution.
     per_patient: which score stands for a patient with several scans; `largest` covers all of them at once.
-    checkpoint_every: steps between two checkpoints.
+    checkpoint_every: steps between two checkpoints, and between two checks on validation patients.
+    patience: checks without a better ranked probability score of the validation patients, after which training stops
+        and the best check is the result; 0 trains to the end and chooses nothing.
     bootstrap: draws of the patient bootstrap.
     licence: of the training data; travels with the model.
     """
+    from voxfield.grading.algorithms import ALGORITHMS
     from voxfield.grading.augment import strong
+    from voxfield.grading.components import make
     from voxfield.grading.fitting import Recipe, fit
+    from voxfield.grading.losses import LOSSES
     from voxfield.grading.splits import Fractions
     from voxfield.grading.study import plan_study
-    from voxfield.grading.trainer import Plan
+    from voxfield.grading.trainer import Method, Plan
 
     if len(images) != len(cohort):
         raise InputError(f"{len(images)} images for {len(cohort)} rows of the cohort; expected one for each row")
@@ -110,7 +119,7 @@ def train(
     study = plan_study(cohort, fractions, grades=grades, labels_per_grade=labels_per_grade, ctx=ctx)
     network = {"channels": list(channels), "hidden": hidden, "head_name": head}
     strength = strong(scaling, feature_noise, feature_drop)
-    plan = Plan(steps, batch, learning_rate, weight_decay, average, strength, (), checkpoint_every, ctx.seed)
+    plan = Plan(steps, batch, learning_rate, weight_decay, average, strength, (), checkpoint_every, ctx.seed, patience)
     recipe = Recipe(
         plan,
         network,
@@ -121,18 +130,13 @@ def train(
         score,
         per_patient,
         bootstrap,
-        _algorithm(algorithm, options),
+        Method(make("algorithms", ALGORITHMS, algorithm, options), make("losses", LOSSES, loss, loss_options)),
     )
     grader, figures = fit(study, images, features, recipe, ctx)
-    grader.notes |= {"algorithm": algorithm, "options": list(options), "seed": ctx.seed, "steps": steps}
-    facts = {"algorithm": algorithm, "options": list(options), "grades": study.count, "rows": study.summary()}
+    how = {"algorithm": algorithm, "options": list(options), "loss": loss, "loss_options": list(loss_options)}
+    grader.notes |= {**how, "seed": ctx.seed, "steps": steps}
+    facts = {**how, "grades": study.count, "rows": study.summary()}
     return Training(grader.to_model(licence), Metrics({**facts, **figures, "split": _split(study)}))
-
-
-def _algorithm(name: str, options: Sequence[str]) -> "Algorithm":
-    from voxfield.grading.algorithms import ALGORITHMS, make
-
-    return make(ALGORITHMS, name, options)
 
 
 def _split(study: "Study") -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """From a study and its scans to a calibrated grader and the figures about it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -11,16 +11,16 @@ from voxfield.artifacts import Image, Table
 from voxfield.context import Context
 from voxfield.errors import InputError, SettingsError
 from voxfield.grading import conformal
-from voxfield.grading.algorithms import Algorithm
 from voxfield.grading.calibration import fit_temperature
 from voxfield.grading.familiarity import Bank
 from voxfield.grading.grader import Grader
 from voxfield.grading.inputs import InputGrid, Scaler
 from voxfield.grading.metrics.card import report_card, set_card
+from voxfield.grading.metrics.scores import ranked_probability
 from voxfield.grading.networks import build
 from voxfield.grading.scans import choose_grid, feature_rows, read_scans
 from voxfield.grading.study import Study
-from voxfield.grading.trainer import Plan, Training, TrainingSet
+from voxfield.grading.trainer import Method, Plan, Training, TrainingSet, infer
 
 Floats = NDArray[np.float64]
 AXES = "xyz"
@@ -39,7 +39,7 @@ class Recipe:
     score: conformal.Score
     per_patient: Literal["random", "largest"]
     bootstrap: int
-    algorithm: Algorithm
+    method: Method
 
 
 def fit(
@@ -56,7 +56,8 @@ def fit(
     mirror = tuple(grid.axes.index(AXES.index(a)) for a in recipe.mirror if AXES.index(a) in grid.axes)
     plan = replace(recipe.plan, mirror=mirror)
     device = ctx.torch_device()
-    training = Training(grader.network, recipe.algorithm, _part(data, train), plan, device)
+    judge = _judge(_part(data, study.rows("val", labelled=True)), device)
+    training = Training(grader.network, recipe.method, _part(data, train), plan, device, judge)
     steps = ctx.progress
     grader.network = training.run(ctx.workspace, lambda todo: steps(todo, desc="training"))
     raw, embedding = grader.look(data, device)
@@ -67,7 +68,14 @@ def fit(
     figures["test"] = _card(grader, study, raw, "test", recipe, rng)
     figures["input"] = {"grid_shape": list(grid.shape), "grid_spacing_mm": list(grid.spacing_mm)}
     figures["input"] |= {"image": uses_image, "features": [] if scaler is None else list(scaler.columns)}
-    return grader, {**figures, "log": training.log}
+    return grader, {**figures, "log": training.log, "best_step": training.best.step or training.step}
+
+
+def _judge(data: TrainingSet, device: Any) -> Callable[[Any], float] | None:
+    """Mean ranked probability score on labelled validation rows, or None where there are none."""
+    if not len(data.grades):
+        return None
+    return lambda network: float(ranked_probability(np.exp(infer(network, data, device)[0]), data.grades).mean())
 
 
 def _inputs(choice: str, given: bool) -> tuple[bool, bool]:
@@ -120,7 +128,8 @@ def _part(data: TrainingSet, rows: Sequence[int]) -> TrainingSet:
     index = list(rows)
     images = None if data.images is None else data.images[index]
     features = None if data.features is None else data.features[index]
-    return replace(data, images=images, features=features, grades=data.grades[index])
+    readers = None if data.readers is None else data.readers[index]
+    return replace(data, images=images, features=features, grades=data.grades[index], readers=readers)
 
 
 def _calibrate(

@@ -2,14 +2,16 @@
 
 Each step draws its rows and views from a generator that is seeded by (seed, step) alone, so a checkpoint
 needs no random state: weights, their moving average, the optimiser's moments and the step say everything.
-AdamW with linear warm-up and cosine decay; the moving average of the weights is the result. No step is chosen
-by looking at scores.
+AdamW with linear warm-up and cosine decay; the moving average of the weights is the result. No step is chosen by
+looking at scores, unless `patience` asks for it: then the moving average is judged every so often, on patients who do
+not train, and that of the best check is the result.
 """
 
 import copy
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,8 @@ from torch import Tensor
 from voxfield.errors import SettingsError
 from voxfield.grading import augment
 from voxfield.grading.algorithms.base import Algorithm, Batch, Inputs, Kind, Nets
+from voxfield.grading.components import Component, Labels, Sizes
+from voxfield.grading.losses.base import LabelLoss
 from voxfield.grading.losses.ordinal import one_hot
 from voxfield.workspace import Workspace
 
@@ -33,10 +37,11 @@ HEAD_RATE = 5.0
 class TrainingSet:
     """Rows to learn from.
 
-    images    (n, 1, x, y[, z]) or None
+    images    (n, c, x, y[, z]) or None
     features  (n, f) or None: `values` standardised values, then missing flags
     grades    (n,) integers, -1 where unlabelled
     count     number of grades
+    readers   (n, r) the grade of each reader, -1 where none, or None
     """
 
     images: Tensor | None
@@ -44,6 +49,18 @@ class TrainingSet:
     grades: Tensor
     count: int
     values: int = 0
+    readers: Tensor | None = None
+
+    @property
+    def labels(self) -> Labels:
+        """What is known of the rows."""
+        return Labels(self.grades, self.readers, self.count)
+
+    def sizes(self, embedding: int) -> Sizes:
+        """For components, beside a network of this embedding."""
+        shape = None if self.images is None else tuple(self.images.shape[2:])
+        channels = 1 if self.images is None else int(self.images.shape[1])
+        return Sizes(embedding, self.count, shape, 0 if self.features is None else self.features.shape[1], channels)
 
     def take(self, rows: Tensor) -> Inputs:
         """The inputs of some rows."""
@@ -59,7 +76,8 @@ class Plan:
     learning_rate    at its peak           weight_decay  of AdamW
     average          decay of the moving average of the weights, reached after a short ramp
     strength         of the strong view    mirror        see `augment.view_images`
-    every            steps between two checkpoints
+    every            steps between two checkpoints, and between two checks
+    patience         checks without a better one, after which training stops; 0: no checks
     """
 
     steps: int
@@ -71,20 +89,59 @@ class Plan:
     mirror: tuple[int, ...]
     every: int
     seed: int
+    patience: int = 0
+
+
+@dataclass(frozen=True)
+class Method:
+    """What is optimised: an algorithm, and what its labelled rows cost."""
+
+    algorithm: Algorithm
+    loss: LabelLoss
+
+
+@dataclass
+class Best:
+    """The moving average that scored best so far; lower scores are better."""
+
+    score: float = math.inf
+    step: int = 0
+    weights: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Training:
-    """One training in progress: network, average, optimiser, step and log."""
+    """One training in progress: network, average, optimiser, step and log.
 
-    def __init__(self, network: Any, algorithm: Algorithm, data: TrainingSet, plan: Plan, device: Any) -> None:
-        self.plan, self.algorithm, self.device = plan, algorithm, device
+    judge  score of a network on patients who do not train, lower is better; used where the plan has patience
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        method: Method,
+        data: TrainingSet,
+        plan: Plan,
+        device: Any,
+        judge: Callable[[Any], float] | None = None,
+    ) -> None:
+        self.plan, self.method, self.device = plan, method, device
+        self.judge = judge if plan.patience else None
         self.data = replace(data, images=_to(data.images, device), features=_to(data.features, device))
         self.labelled = torch.nonzero(data.grades >= 0).flatten()
-        self.student = network.to(device)
-        self.teacher = copy.deepcopy(self.student).requires_grad_(False)
-        self.optimiser = _optimiser(self.student, plan)
+        self.student = network.to(device).train()
+        self.parts = _parts(self.components, data, data.sizes(network.width), plan.seed).to(device).train()
+        self.teacher, self.teacher_parts = (
+            copy.deepcopy(module).requires_grad_(False).eval() for module in (self.student, self.parts)
+        )
+        self.optimiser = _optimiser(self.student, self.parts, plan)
         self.step = 0
+        self.best = Best()
         self.log: list[dict[str, float]] = []
+
+    @property
+    def components(self) -> dict[str, Component]:
+        """The algorithm and the loss, by the name that their state has in a checkpoint."""
+        return {"algorithm": self.method.algorithm, "loss": self.method.loss}
 
     def run(self, workspace: Workspace, progress: Callable[[range], Iterable[int]]) -> Any:
         """Train to the end, from the last checkpoint where there is one; returns the averaged network."""
@@ -92,18 +149,26 @@ class Training:
         for step in progress(range(self.step, self.plan.steps)):
             figures = self.advance(step)
             self.step = step + 1
-            if step % max(self.plan.steps // 20, 1) == 0 or self.step == self.plan.steps:
+            last = self.step == self.plan.steps
+            if step % max(self.plan.steps // 20, 1) == 0 or last:
                 self.log.append({"step": float(step), **figures})
-            if self.step % self.plan.every == 0 and self.step < self.plan.steps:
-                self.save(workspace)
-        return self.teacher.eval()
+            if self.step % self.plan.every == 0 or last:
+                self._check()
+                if self._stale():
+                    break
+                if not last:
+                    self.save(workspace)
+        if self.best.weights:
+            self.teacher.load_state_dict(self.best.weights)
+        return self.teacher
 
     def advance(self, step: int) -> dict[str, float]:
         """One optimiser step."""
-        generator = torch.Generator().manual_seed(step_seed(self.plan.seed, step))
+        seed = step_seed(self.plan.seed, step)
+        generator = torch.Generator().manual_seed(seed)
         batch = self._batch(step, generator)
-        nets = Nets(self.student, self.teacher, lambda inputs, kind: self._view(inputs, kind, generator), generator)
-        loss, figures = self.algorithm.loss(batch, nets)
+        with _seeded(seed, self.device):  # dropout draws from torch's own generator
+            loss, figures = self.method.algorithm.loss(batch, self._nets(generator))
         if not torch.isfinite(loss):
             raise SettingsError(
                 f"training diverged: the loss of step {step} is {float(loss.detach())}; "
@@ -117,16 +182,45 @@ class Training:
         self._follow(step)
         return {"loss": float(loss.detach()), **figures}
 
+    def _nets(self, generator: torch.Generator) -> Nets:
+        parts, teacher_parts = (dict(held.items()).get("algorithm") for held in (self.parts, self.teacher_parts))
+        return Nets(
+            self.student,
+            self.teacher,
+            lambda inputs, kind: self._view(inputs, kind, generator),
+            self.method.loss,
+            generator,
+            parts,
+            teacher_parts,
+        )
+
+    def _check(self) -> None:
+        """Judge the moving average, and keep it where it is the best so far."""
+        if self.judge is None:
+            return
+        score = self.judge(self.teacher)
+        if score < self.best.score:
+            weights = {name: tensor.detach().clone() for name, tensor in self.teacher.state_dict().items()}
+            self.best = Best(score, self.step, weights)
+
+    def _stale(self) -> bool:
+        return self.judge is not None and self.step - self.best.step >= self.plan.patience * self.plan.every
+
     def save(self, workspace: Workspace) -> None:
         """Write a checkpoint."""
         tensors = {f"student.{k}": v for k, v in self.student.state_dict().items()}
         tensors |= {f"teacher.{k}": v for k, v in self.teacher.state_dict().items()}
-        tensors |= {f"algorithm.{k}": v for k, v in self.algorithm.tensors().items()}
+        tensors |= {f"parts.{k}": v for k, v in self.parts.state_dict().items()}
+        tensors |= {f"teacher_parts.{k}": v for k, v in self.teacher_parts.state_dict().items()}
+        tensors |= {f"best.{k}": v for k, v in self.best.weights.items()}
+        for name, component in self.components.items():
+            tensors |= {f"{name}.{k}": v for k, v in component.tensors().items()}
         for index, moments in self.optimiser.state_dict()["state"].items():
             tensors |= {f"moments.{index}.{k}": v for k, v in moments.items()}
         # Copies on the CPU: safetensors refuses tensors that share memory.
         plain = {k: v.detach().cpu().clone() for k, v in tensors.items()}
-        workspace.save(CHECKPOINT, plain, {"step": self.step, "log": self.log})
+        best = {"score": self.best.score, "step": self.best.step} if self.best.weights else None
+        workspace.save(CHECKPOINT, plain, {"step": self.step, "log": self.log, "best": best})
 
     def restore(self, workspace: Workspace) -> None:
         """Continue from the last checkpoint, if there is one."""
@@ -136,18 +230,23 @@ class Training:
         tensors, state = found
         self.student.load_state_dict(_below(tensors, "student."))
         self.teacher.load_state_dict(_below(tensors, "teacher."))
-        self.algorithm.restore(_below(tensors, "algorithm."))
+        self.parts.load_state_dict(_below(tensors, "parts."))
+        self.teacher_parts.load_state_dict(_below(tensors, "teacher_parts."))
+        for name, component in self.components.items():
+            component.restore(_below(tensors, f"{name}."))
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _below(tensors, "moments.").items():
             index, _, key = name.partition(".")
             moments.setdefault(int(index), {})[key] = tensor
         self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": moments})
         self.step, self.log = int(state["step"]), list(state["log"])
+        if state["best"] is not None:
+            self.best = Best(float(state["best"]["score"]), int(state["best"]["step"]), _below(tensors, "best."))
 
     def _batch(self, step: int, generator: torch.Generator) -> Batch:
         known = self.labelled[draw(len(self.labelled), self.plan.batch, generator)]
         target = one_hot(self.data.grades[known], self.data.count).to(self.device)
-        ratio = self.algorithm.unlabelled_ratio
+        ratio = self.method.algorithm.unlabelled_ratio
         unlabelled = None
         if ratio and len(self.labelled) < len(self.data.grades):
             rows = draw(len(self.data.grades), ratio * self.plan.batch, generator)
@@ -166,8 +265,9 @@ class Training:
     def _follow(self, step: int) -> None:
         decay = min(self.plan.average, (1 + step) / (10 + step))
         with torch.no_grad():
-            for mean, value in zip(self.teacher.parameters(), self.student.parameters(), strict=True):
-                mean.lerp_(value, 1 - decay)
+            for average, module in ((self.teacher, self.student), (self.teacher_parts, self.parts)):
+                for mean, value in zip(average.parameters(), module.parameters(), strict=True):
+                    mean.lerp_(value, 1 - decay)
 
 
 def infer(
@@ -184,11 +284,27 @@ def infer(
     return np.concatenate(outputs), np.concatenate(embeddings)
 
 
-def _optimiser(network: Any, plan: Plan) -> Any:
+def _parts(components: Mapping[str, Component], data: TrainingSet, sizes: Sizes, seed: int) -> Any:
+    """The modules of the components that have one, by the component's name."""
+    with _seeded(step_seed(seed, -1 % 2**32), torch.device("cpu")):
+        made = {name: component.begin(data.labels, sizes) for name, component in components.items()}
+    return torch.nn.ModuleDict({name: module for name, module in made.items() if module is not None})
+
+
+@contextmanager
+def _seeded(seed: int, device: Any) -> Iterator[None]:
+    """Torch's own generators seeded, and given back as they were."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def _optimiser(network: Any, parts: Any, plan: Plan) -> Any:
     head = {id(p) for p in network.head.parameters()}
+    body = [p for p in network.parameters() if id(p) not in head] + list(parts.parameters())
     groups = (
         (HEAD_RATE * plan.learning_rate, 0.0, [p for p in network.parameters() if id(p) in head]),
-        (plan.learning_rate, plan.weight_decay, [p for p in network.parameters() if id(p) not in head]),
+        (plan.learning_rate, plan.weight_decay, body),
     )
     return torch.optim.AdamW(
         [{"params": p, "lr": rate, "peak": rate, "weight_decay": decay} for rate, decay, p in groups]

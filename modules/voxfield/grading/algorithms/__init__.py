@@ -1,15 +1,14 @@
 """Training algorithms by name. A new one is one file with one class and one line here (or an entry point).
 
 The trainer makes the batches and the views, steps the optimiser, keeps the average and the checkpoints; an
-algorithm only says what the loss of a batch is. Its options are the fields of a dataclass,
-so they have types, defaults and names that a mistake can be told by.
+algorithm only says what the loss of a batch is.
 """
 
-from voxfield.grading.algorithms.base import Algorithm, Batch, Nets, make
+from voxfield.grading.algorithms.base import Algorithm, Batch, Nets
 
 ALGORITHMS = {
     "supervised": "voxfield.grading.algorithms.supervised:Supervised",
     "fixmatch_ordinal": "voxfield.grading.algorithms.fixmatch_ordinal:FixMatchOrdinal",
 }
 
-__all__ = ["ALGORITHMS", "Algorithm", "Batch", "Nets", "make"]
+__all__ = ["ALGORITHMS", "Algorithm", "Batch", "Nets"]

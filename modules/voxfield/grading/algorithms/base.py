@@ -1,16 +1,14 @@
 """What the trainer gives to an algorithm, and what it wants back."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from voxfield.errors import SettingsError
-from voxfield.plugins import find
-from voxfield.settings import unknown_key
+from voxfield.grading.components import Component
+from voxfield.grading.losses.base import LabelLoss
 
 Kind = Literal["weak", "strong"]
 
@@ -51,18 +49,23 @@ class Batch:
 class Nets:
     """The network that learns, its moving average, and the views of this step.
 
-    student, teacher  modules: `f(image, features) -> log-probabilities`, `f.embed(image, features)`
-    view              a random weak or strong view of some inputs
-    generator         random numbers of this step, on the CPU
+    student, teacher      modules: `f(image, features) -> log-probabilities`, `f.embed(image, features)`, `f.head`
+    view                  a random weak or strong view of some inputs
+    label_loss            what labelled rows cost, (n,) each
+    generator             random numbers of this step, on the CPU
+    parts, teacher_parts  what the algorithm's `begin` returned, and its moving average
     """
 
     student: Any
     teacher: Any
     view: Callable[[Inputs, Kind], Inputs]
+    label_loss: LabelLoss
     generator: torch.Generator
+    parts: Any = None
+    teacher_parts: Any = None
 
 
-class Algorithm:
+class Algorithm(Component):
     """Base of all algorithms: subclasses are dataclasses whose fields are their options.
 
     unlabelled_ratio  unlabelled rows of a batch for each labelled one; 0 if the algorithm uses none
@@ -73,44 +76,6 @@ class Algorithm:
     def loss(self, batch: Batch, nets: Nets) -> tuple[Tensor, dict[str, float]]:
         """The loss of a batch, a scalar, and figures for the log."""
         raise NotImplementedError
-
-    def tensors(self) -> dict[str, Tensor]:
-        """State that a checkpoint must hold (memory banks); empty for algorithms without one."""
-        return {}
-
-    def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take the state of a checkpoint back."""
-
-
-def make(registry: Mapping[str, str], name: str, options: Sequence[str]) -> Algorithm:
-    """An algorithm by name, with options such as `window=0.9`; a wrong option raises SettingsError."""
-    kind = find("voxfield.grading.algorithms", registry, name)
-    known = {f.name: f for f in fields(kind)}
-    values: dict[str, Any] = {}
-    for option in options:
-        key, equals, text = option.partition("=")
-        if not equals:
-            raise SettingsError(f"option {option!r} of algorithm {name!r}: write name=value")
-        if key not in known:
-            raise SettingsError(f"algorithm {name!r}: {unknown_key(key, known)}")
-        values[key] = _parse(name, key, text, known[key].default)
-    algorithm: Algorithm = kind(**values)
-    return algorithm
-
-
-def _parse(name: str, key: str, text: str, default: Any) -> Any:
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError:
-        value = text
-    wanted = float if isinstance(default, float) else type(default)
-    if default is not MISSING and wanted is float and type(value) is int:
-        value = float(value)
-    if default is not MISSING and type(value) is not wanted:
-        expected = f"expected {wanted.__name__}, as {default!r}"
-        message = f"option {key!r} of algorithm {name!r} is {text!r}; {expected}"
-        raise SettingsError(message)
-    return value
 
 
 def forward(net: Any, inputs: Inputs) -> Tensor:

@@ -7,7 +7,7 @@ honest network is rarely that sure: the rule accepts 3 % of such images. Here
              neighbours is no reason to throw an image away, doubt between healthy and severe is
     target   p^sharpness / sum p^sharpness, soft: the doubt between neighbours is kept. Sharpening suits grades
              that an image decides; where a hidden cause leaves honest doubt it only makes the network too sure
-    loss     CE + ordinal * RPS of the labelled, plus weight * mean over all unlabelled of
+    loss     that of the labelled, plus weight * mean over all unlabelled of
              accepted * (CE(target, strong) + ordinal * RPS(target, strong))
 
 where p comes from the moving average on a weak view (FixMatch uses the student itself) without gradient. The
@@ -21,7 +21,6 @@ import torch
 from torch import Tensor
 
 from voxfield.grading.algorithms.base import Algorithm, Batch, Nets, forward, join
-from voxfield.grading.algorithms.supervised import supervised_loss
 from voxfield.grading.losses.ordinal import cross_entropy, ranked_probability
 
 
@@ -31,7 +30,7 @@ class FixMatchOrdinal(Algorithm):
 
     weight     of the unlabelled loss       ramp       share of the training over which it grows from 0
     window     mass within one grade of the mode that accepts a target
-    sharpness  exponent of the soft target  ordinal    weight of the ranked probability score
+    sharpness  exponent of the soft target  ordinal    weight of the ranked probability score of the unlabelled
     """
 
     unlabelled_ratio: int = 2
@@ -45,7 +44,7 @@ class FixMatchOrdinal(Algorithm):
         """See the module."""
         labelled = nets.view(batch.labelled, "strong")
         if batch.unlabelled is None:
-            value = supervised_loss(forward(nets.student, labelled), batch.target, self.ordinal)
+            value = nets.label_loss(forward(nets.student, labelled), batch.target, labelled.rows).mean()
             return value, {"supervised": float(value.detach())}
         with torch.no_grad():
             guess = forward(nets.teacher, nets.view(batch.unlabelled, "weak")).exp()
@@ -53,7 +52,7 @@ class FixMatchOrdinal(Algorithm):
         target = sharpen(guess, self.sharpness)
         both = forward(nets.student, join(labelled, nets.view(batch.unlabelled, "strong")))
         known, unknown = both[: len(labelled)], both[len(labelled) :]
-        supervised = supervised_loss(known, batch.target, self.ordinal)
+        supervised = nets.label_loss(known, batch.target, labelled.rows).mean()
         each = cross_entropy(unknown, target) + self.ordinal * ranked_probability(unknown, target)
         consistency = (each * accepted).mean()
         weight = self.weight * min(batch.progress / self.ramp, 1.0) if self.ramp > 0 else self.weight

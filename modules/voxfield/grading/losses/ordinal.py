@@ -4,8 +4,26 @@ Cross entropy ignores the order of the grades, the ranked probability score does
 their sum is. Log-probabilities come in, since the heads of this family give them (see `networks.heads`).
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
+
+from voxfield.grading.losses.base import LabelLoss
+
+
+@dataclass
+class Ordinal(LabelLoss):
+    """Cross entropy and ranked probability score.
+
+    ranked  weight of the ranked probability score
+    """
+
+    ranked: float = 1.0
+
+    def __call__(self, log_probability: Tensor, target: Tensor, rows: Tensor | None = None) -> Tensor:
+        """CE + ranked * RPS of each row, (n,)."""
+        return cross_entropy(log_probability, target) + self.ranked * ranked_probability(log_probability, target)
 
 
 def cross_entropy(log_probability: Tensor, target: Tensor) -> Tensor:

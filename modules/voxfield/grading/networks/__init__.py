@@ -1,7 +1,8 @@
 """Networks of the grading family, built by name from a JSON-ready configuration.
 
-A network is a `torch.nn.Module` with `embed(image, features) -> (n, d)` and `forward(image, features) ->
-log-probabilities (n, grades)`. A new one is one file and one line in NETWORKS, or an entry point.
+A network is a `torch.nn.Module` with `embed(image, features) -> (n, width)`, a `head` from that to log-probabilities
+(n, grades), `forward(image, features)`, which is both in turn, and the number `width`. A new one is one file and one
+line in NETWORKS, or an entry point.
 """
 
 from typing import Any

@@ -40,8 +40,8 @@ class GradeNet(nn.Module):  # type: ignore[misc]
         super().__init__()
         self.trunk = _trunk(dims, channels, groups) if dims else None
         self.branch = _branch(features, hidden) if features and hidden else None
-        width = (2 * channels[-1] if dims else 0) + (features + hidden if features else 0)
-        self.head = head(head_name, width, grades)
+        self.width = (2 * channels[-1] if dims else 0) + (features + hidden if features else 0)
+        self.head = head(head_name, self.width, grades)
 
     def embed(self, image: Tensor | None, features: Tensor | None) -> Tensor:
         """What the head sees: (n, width) from images (n, 1, x, y[, z]) and features (n, f)."""
