@@ -30,11 +30,11 @@ from _recording import Head, frames, head
 from voxfield.artifacts import PointSamples
 from voxfield.fields import singularities
 from voxfield.fields.manifold import farthest_points, fit, from_mesh, modes
+from voxfield.intervals import NORMAL_95
 
 Floats = NDArray[np.float64]
 SENSORS, MEASURED = 256, 32
 NOISE = 0.1
-NORMAL_95 = 1.959963984540054
 KINDS = ("sources", "sinks", "vortices", "saddles")
 OURS, SAMPLED, SPLINE, LINEAR, ALL = "Gaussian process", "its samples", "thin plate", "linear", "all sensors"
 SMOOTHING = (0.0, 1e-3, 1e-2, 1e-1, 1.0)

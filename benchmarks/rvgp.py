@@ -25,13 +25,13 @@ from scipy.interpolate import RBFInterpolator
 from _common import Claim, finish, options
 from _tangent_fields import Case, Floats, case
 from voxfield.fields.manifold import Domain, FieldGP, Wishes, fit, from_points, modes
+from voxfield.intervals import NORMAL_95
 from voxfield.records import peak_memory_mb
 
 NAMES = ("sphere", "torus", "bumpy", "sheets 1", "sheets 2", "sheets 4")
 SHARES = (0.1, 0.3, 0.5)
 NOISES = (0.0, 0.2)
 COUNT = 1000
-NORMAL_95 = 1.959963984540054
 DRAWS, SMALL = 50, 300
 SIZES = (1000, 3000, 10_000, 30_000, 100_000)
 PUBLISHED = (

@@ -10,7 +10,7 @@ from fields import surfaces
 from fields.manifolds import sheets, sphere
 from voxfield.artifacts import LabelMap, Mesh
 from voxfield.errors import InputError
-from voxfield.fields.manifold import farthest_points, from_mask, from_mesh, from_points, modes, tangent_frames
+from voxfield.fields.manifold import farthest_points, from_mask, from_mesh, from_points, modes
 from voxfield.fields.manifold._orientation import transport
 
 
@@ -138,12 +138,6 @@ def test_farthest_points_cover_as_they_are_spread(seed: int, count: int) -> None
     assert reach <= gaps[~np.eye(count, dtype=bool)].min(initial=np.inf) + 1e-12  # Gonzalez 1985
 
 
-def test_frames_from_normals_are_right_handed() -> None:
-    normals = sphere(50)
-    frames = tangent_frames(3 * normals)
-    np.testing.assert_allclose(np.cross(frames[:, :, 0], frames[:, :, 1]), normals, atol=1e-12)
-
-
 def test_what_is_no_domain() -> None:
     points = sphere(40)
     with pytest.raises(InputError, match=r"points lie on top of another, the first is point [01]; expected distinct"):
@@ -153,6 +147,8 @@ def test_what_is_no_domain() -> None:
     whole = surfaces.sphere(2)
     with pytest.raises(InputError, match="1 of its 67 vertices have no triangle, the first is vertex 66"):
         from_mesh(Mesh(np.vstack([whole.vertices, [[9, 9, 9]]]), whole.triangles))
+    with pytest.raises(InputError, match="3 of its vertices have no normal, the first is vertex 0"):
+        from_mesh(Mesh(np.eye(3), [[0, 1, 2], [2, 1, 0]]))  # two sides of one triangle
     with pytest.raises(InputError, match="no foreground"):
         from_mask(LabelMap(np.zeros((3, 3, 3), dtype=int), np.eye(4)))
     with pytest.raises(InputError, match="61 points are asked for out of 60"):

@@ -18,8 +18,7 @@ from voxfield.fields._posterior import Posterior
 from voxfield.fields._prior import Box, Int, Prior, Real, centred
 from voxfield.fields._search import Bounds, fit
 from voxfield.fields._system import ObservationMap
-
-NORMAL_95 = 1.959963984540054
+from voxfield.intervals import NORMAL_95
 
 
 @dataclass(frozen=True)

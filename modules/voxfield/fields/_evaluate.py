@@ -6,6 +6,7 @@ from annotated_types import Gt, Le
 
 from voxfield.artifacts import LabelMap, Metrics, VectorImage
 from voxfield.errors import InputError
+from voxfield.intervals import NORMAL_95
 from voxfield.stage import Context, Resources, stage
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
     from voxfield.artifacts import Grid
 
-NORMAL_95 = 1.959963984540054
 FIRST_OPENING = 2
 
 

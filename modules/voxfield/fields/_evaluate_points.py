@@ -4,9 +4,8 @@ from typing import Any, NamedTuple
 
 from voxfield.artifacts import Metrics, PointField
 from voxfield.errors import InputError
+from voxfield.intervals import NORMAL_95
 from voxfield.stage import Context, Resources, stage
-
-NORMAL_95 = 1.959963984540054
 
 
 class PointMetrics(NamedTuple):

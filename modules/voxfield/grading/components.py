@@ -21,7 +21,7 @@ class Labels:
     """What is known of the rows of a training set.
 
     grades   (n,) integers, -1 where unlabelled
-    readers  (n, r) the grade that each reader gave, -1 where none; None where the cohort has one grade a row
+    readers  (n,) number of the reader who gave the grade, from 0; None where the cohort tells no readers apart
     count    number of grades
     """
 

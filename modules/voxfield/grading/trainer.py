@@ -41,7 +41,7 @@ class TrainingSet:
     features  (n, f) or None: `values` standardised values, then missing flags
     grades    (n,) integers, -1 where unlabelled
     count     number of grades
-    readers   (n, r) the grade of each reader, -1 where none, or None
+    readers   (n,) number of the reader who gave the grade, or None
     """
 
     images: Tensor | None

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voxfield.artifacts import Image, LabelMap, Metrics, Table
 from voxfield.errors import InputError
+from voxfield.intervals import NORMAL_95
 from voxfield.stage import Context, Resources, stage
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from voxfield.pde._domain import Ints, VoxelDomain
     from voxfield.pde._openings import BoundaryFaces
 
-NORMAL_95 = 1.959963984540054
 FIRST_OPENING = 2
 
 

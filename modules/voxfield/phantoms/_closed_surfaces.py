@@ -112,14 +112,6 @@ def tangent_field(surface: Surface, wavelength: float, rng: np.random.Generator)
     return np.asarray(field / np.sqrt(np.square(field).sum(axis=1).mean()))
 
 
-def tangent_frames(normals: Floats) -> Floats:
-    """Orthonormal tangent bases (n, 3, 2) that are right-handed with the normals."""
-    axis = np.eye(3)[np.abs(normals).argmin(axis=1)]
-    u = np.cross(normals, axis)
-    u /= np.linalg.norm(u, axis=1, keepdims=True)
-    return np.stack([u, np.cross(normals, u)], axis=2)
-
-
 def _directions(count: int, rng: np.random.Generator) -> Floats:
     """Random unit vectors (count, 3)."""
     drawn = rng.standard_normal((count, 3))

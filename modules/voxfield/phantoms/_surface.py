@@ -50,7 +50,8 @@ def surface(
     """
     import numpy as np
 
-    from voxfield.phantoms._closed_surfaces import SURFACES, tangent_field, tangent_frames
+    from voxfield.frames import tangent_frames
+    from voxfield.phantoms._closed_surfaces import SURFACES, tangent_field
 
     of_shape, of_field, of_places, of_noise = ctx.rng().spawn(4)
     made = SURFACES[shape](vertices, radius_mm, of_shape)

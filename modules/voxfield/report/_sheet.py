@@ -17,11 +17,10 @@ TAG_WIDTH, TAG_HEIGHT = 20.0, 5.0  # per cent of a picture
 
 @dataclass(frozen=True)
 class Tag:
-    """A word in a picture, at a place in per cent of its width and height."""
+    """A word at a place (2,) in a picture, mm from its upper left corner."""
 
     text: str
-    left: float
-    top: float
+    place: Floats
 
 
 @dataclass(frozen=True)
@@ -32,21 +31,25 @@ class Picture:
     alt      a sentence for those who can not see it
     layers   names of rasters in `assets`, each with a class of the style sheet, the lowest first
     drawing  SVG over them, in millimetres
+    letters  of the body at the four sides
     """
 
-    view: View
     title: str
     alt: str
     layers: Sequence[tuple[str, str]]
     drawing: Markup
     tags: Sequence[Tag] = ()
+    letters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
 class Sheet:
-    """Collects the rasters of a page and turns pictures into what the templates draw."""
+    """Collects the rasters of a page and turns pictures into what the templates draw.
 
-    frame: Frame
+    size  width and height of every picture, mm
+    """
+
+    size: tuple[float, float]
     assets: dict[str, bytes] = field(default_factory=dict)
 
     def add(self, name: str, pixels: Bytes) -> str:
@@ -57,40 +60,33 @@ class Sheet:
 
     def show(self, picture: Picture) -> dict[str, Any]:
         """What the template of a picture needs."""
-        width, height = self.frame.size
+        width, height = self.size
         bar = max((s for s in SCALE_LENGTHS_MM if s <= 0.3 * width), default=SCALE_LENGTHS_MM[0])
         return {
             "title": picture.title,
             "alt": picture.alt,
-            "letters": picture.view.letters,
+            "letters": picture.letters,
             "width": round(width, 2),
             "height": round(height, 2),
             "scale": {"text": f"{bar:g} mm", "percent": round(100 * bar / width, 2)},
             "layers": picture.layers,
             "drawing": picture.drawing,
-            "tags": apart([t for t in picture.tags if 0 <= t.left <= 100 and 0 <= t.top <= 100]),
+            "tags": apart([self._in_percent(tag) for tag in picture.tags]),
         }
 
-    def tags(self, view: View, places: Mapping[str, Floats]) -> list[Tag]:
-        """Words at world points (3,) mm; none where there are too many to be read."""
-        return [self._tag(text, view, point) for text, point in places.items()] if len(places) <= MOST_TAGS else []
-
-    def _tag(self, text: str, view: View, point: Floats) -> Tag:
-        x, y = self.frame.plane(view, point[None])[0]
-        return Tag(text, round(100 * float(x) / self.frame.size[0], 1), round(100 * float(y) / self.frame.size[1], 1))
-
-    def title(self, view: View, position: float | None = None) -> str:
-        """`Axial, S 12.5 mm`: the view and where it cuts."""
-        depth = float(self.frame.focus[view.axis] if position is None else position)
-        return f"{view.name.capitalize()}, {LETTERS[view.axis][depth >= 0]} {fixed(abs(depth), 1)} mm"
+    def _in_percent(self, tag: Tag) -> tuple[str, float, float]:
+        left, top = (round(100 * float(p) / s, 1) for p, s in zip(tag.place, self.size, strict=True))
+        return tag.text, left, top
 
 
-def apart(tags: Sequence[Tag]) -> list[Tag]:
-    """Tags moved down until none lies on another."""
-    placed: list[Tag] = []
-    for tag in tags:
-        top = tag.top
-        while any(abs(top - other.top) < TAG_HEIGHT and abs(tag.left - other.left) < TAG_WIDTH for other in placed):
-            top = round(top + TAG_HEIGHT / 2, 1)
-        placed.append(Tag(tag.text, tag.left, top))
-    return placed
+def place_tags(frame: Frame, view: View, places: Mapping[str, Floats]) -> list[Tag]:
+    """Words at world points (3,) mm; none where there are too many to be read."""
+    if len(places) > MOST_TAGS:
+        return []
+    return [Tag(text, frame.plane(view, point[None])[0]) for text, point in places.items()]
+
+
+def cut_title(frame: Frame, view: View, position: float | None = None) -> str:
+    """`Axial, S 12.5 mm`: the view and where it cuts."""
+    depth = float(frame.focus[view.axis] if position is None else position)
+    return f"{view.name.capitalize()}, {LETTERS[view.axis][depth >= 0]} {fixed(abs(depth), 1)} mm"

@@ -9,7 +9,7 @@ Inside: `_patches` (frames, sheets), `_orientation` (transport), `_domain` and `
 `_places` (between the nodes), `_field` (posterior), `_fit`, `_calibrated` and `_frame_error` (intervals).
 """
 
-from voxfield.fields.manifold._cloud import from_points, tangent_frames
+from voxfield.fields.manifold._cloud import from_points
 from voxfield.fields.manifold._domain import Domain, farthest_points
 from voxfield.fields.manifold._field import FieldGP, Prediction
 from voxfield.fields.manifold._fit import fit
@@ -32,5 +32,4 @@ __all__ = [
     "from_mesh",
     "from_points",
     "modes",
-    "tangent_frames",
 ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from voxfield.fields.manifold._patches import Real
+from voxfield.intervals import NORMAL_95
 
 LEVEL = 0.95
-QUANTILE_SQUARE = 3.841458820694124
 
 
 def calibrated(square: Real, variance: Real, rest: Real, bounds: tuple[float, float]) -> float:
@@ -24,7 +24,7 @@ def calibrated(square: Real, variance: Real, rest: Real, bounds: tuple[float, fl
     doubt = 2 * np.sqrt(LEVEL * (1 - LEVEL) / len(square))
     wanted = min(LEVEL * (1 + 1 / len(square)), 1.0)
     tried = np.geomspace(*bounds, 80)
-    held = np.array([(square <= QUANTILE_SQUARE * (f**2 * variance + rest)).mean() for f in tried])
+    held = np.array([(square <= NORMAL_95**2 * (f**2 * variance + rest)).mean() for f in tried])
     if held[0] > LEVEL - doubt:
         return 1.0
     return float(tried[min(int(np.searchsorted(held, wanted)), len(tried) - 1)])

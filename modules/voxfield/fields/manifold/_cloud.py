@@ -47,18 +47,6 @@ def from_points(
     return Domain(points, bases, edges, weights, mass, found.error)
 
 
-def tangent_frames(normals: Real) -> Real:
-    """(n, 3, 2) tangent bases, right-handed about the unit normals (n, 3)."""
-    length = np.linalg.norm(normals, axis=1, keepdims=True)
-    if (length < 1e-12).any():
-        raise InputError(f"normal {int(np.argmin(length))} has length 0; expected directions")
-    normal = normals / length
-    aside = np.eye(3)[np.argmin(np.abs(normal), axis=1)]
-    first = np.cross(normal, aside)
-    first /= np.linalg.norm(first, axis=1, keepdims=True)
-    return np.stack([first, np.cross(normal, first)], axis=2)
-
-
 def _edges(found: Patches, neighbours: int) -> Int:
     """Pairs i < j of which each takes the other for a point of its sheet, or does not know it."""
     count, width = found.near.shape

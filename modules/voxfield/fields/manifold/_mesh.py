@@ -14,10 +14,10 @@ from scipy import sparse
 
 from voxfield.artifacts import Mesh
 from voxfield.errors import InputError
-from voxfield.fields.manifold._cloud import tangent_frames
 from voxfield.fields.manifold._domain import Domain
 from voxfield.fields.manifold._orientation import orient
 from voxfield.fields.manifold._patches import Int, Real, patches
+from voxfield.frames import tangent_frames
 
 MOLLIFIED = 1e-3
 """Least excess of two sides of a triangle over the third, in mean edges."""
@@ -49,6 +49,13 @@ def _frames(mesh: Mesh) -> tuple[Real, Real]:
 
     A jet begins at the vertex normal, and where it ends far from it, such as at a crease, the normal is kept.
     """
+    flat = np.flatnonzero(~mesh.vertex_normals.any(axis=1))
+    if len(flat):
+        raise InputError(
+            f"{len(flat)} of its vertices have no normal, the first is vertex {flat[0]}: the areas of their triangles "
+            "cancel or are 0; repair the surface, `voxfield check` tells where",
+            file=mesh.file,
+        )
     start = tangent_frames(mesh.vertex_normals)
     found = patches(mesh.vertices, 2, start, refine=True)
     cosine = np.abs(np.linalg.det(start.transpose(0, 2, 1) @ found.frames))

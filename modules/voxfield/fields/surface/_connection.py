@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from voxfield.artifacts import Mesh
 from voxfield.errors import InputError
-from voxfield.fields.manifold._cloud import tangent_frames
+from voxfield.frames import tangent_frames
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

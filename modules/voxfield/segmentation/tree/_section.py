@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
+from voxfield.frames import tangent_frames
 from voxfield.segmentation.tree._skeleton import Floats
 
 ESCAPE = 1.75
@@ -109,7 +110,7 @@ def without_bias(radius: Floats, spacing: Floats) -> Floats:
 def _around(tangents: Floats, rays: int) -> Floats:
     """Directions (n, rays, 3) in the plane of each section."""
     angle = 2 * np.pi * np.arange(rays) / rays
-    u, v = normal_frame(tangents)
+    u, v = np.moveaxis(tangent_frames(tangents), 2, 0)
     return np.asarray(np.cos(angle)[:, None] * u[:, None] + np.sin(angle)[:, None] * v[:, None])
 
 
@@ -118,14 +119,6 @@ def _across(tangents: Floats, shape: tuple[int, ...]) -> Floats:
     side = np.cross(tangents, np.eye(3)[int(np.argmin(shape))])
     side /= np.linalg.norm(side, axis=1, keepdims=True)
     return np.stack([side, -side], axis=1)
-
-
-def normal_frame(tangents: Floats) -> tuple[Floats, Floats]:
-    """Two unit vectors (n, 3) each that make a right-angled frame with unit tangents (n, 3)."""
-    axis = np.eye(3)[np.abs(tangents).argmin(axis=1)]
-    u = np.cross(tangents, axis)
-    u /= np.linalg.norm(u, axis=1, keepdims=True)
-    return u, np.cross(tangents, u)
 
 
 def _crossings(
