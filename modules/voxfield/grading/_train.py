@@ -30,6 +30,8 @@ def train(
     loss_options: tuple[str, ...] = (),
     inputs: Literal["auto", "image", "features", "both"] = "auto",
     cells: Annotated[int, Ge(4), Le(512)] = 24,
+    network: str = "convolutional",
+    network_options: tuple[str, ...] = (),
     channels: tuple[int, ...] = (8, 16, 32),
     hidden: Annotated[int, Ge(0), Le(1024)] = 16,
     head: str = "ordered",
@@ -76,7 +78,10 @@ def train(
     loss_options: of the loss, each `name=value`, such as `ranked=0.5`.
     inputs: what the network sees; auto is the features where they are given, else the image.
     cells: of the network's grid along the longest side; the cells are isotropic, never finer than the scans.
-    channels: of the convolution stages, multiples of 4; each stage halves the resolution.
+    network: `convolutional`; `residual`, deeper; `siamese`, for planar images of a knee, from its two compartments; or
+        one of a plug-in.
+    network_options: of the network, each `name=value`, such as `depth=2`.
+    channels: of the stages, multiples of 4; each stage halves the resolution, but not the first of `siamese`.
     hidden: width of the perceptron beside the straight line from features to the head; 0 for the line alone.
     head: `ordered` (proportional odds) or `softmax`, or one of a plug-in.
     steps: optimiser steps.
@@ -107,6 +112,7 @@ def train(
     from voxfield.grading.components import make
     from voxfield.grading.fitting import Recipe, fit
     from voxfield.grading.losses import LOSSES
+    from voxfield.grading.networks import network_options as read_options
     from voxfield.grading.splits import Fractions
     from voxfield.grading.study import plan_study
     from voxfield.grading.trainer import Method, Plan
@@ -117,12 +123,13 @@ def train(
         raise SettingsError(f"channels are {channels}; expected at least one, each a multiple of 4")
     fractions = Fractions(val_fraction, calibration_fraction, test_fraction)
     study = plan_study(cohort, fractions, grades=grades, labels_per_grade=labels_per_grade, ctx=ctx)
-    network = {"channels": list(channels), "hidden": hidden, "head_name": head}
+    own = read_options(network, network_options)
+    config = {"name": network, "channels": list(channels), "hidden": hidden, "head_name": head, **own}
     strength = strong(scaling, feature_noise, feature_drop)
     plan = Plan(steps, batch, learning_rate, weight_decay, average, strength, (), checkpoint_every, ctx.seed, patience)
     recipe = Recipe(
         plan,
-        network,
+        config,
         inputs,
         cells,
         mirror,

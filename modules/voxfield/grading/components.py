@@ -71,17 +71,24 @@ def make(kind: str, registry: Mapping[str, str], name: str, options: Sequence[st
     kind  "algorithms" or "losses", which is also the end of the group of entry points
     """
     found = find(f"voxfield.grading.{kind}", registry, name)
-    known = {f.name: f for f in fields(found)}
     one = kind.removesuffix("s") if kind == "algorithms" else "loss"
+    return found(**parse_options(f"{one} {name!r}", {f.name: f.default for f in fields(found)}, options))
+
+
+def parse_options(owner: str, known: Mapping[str, Any], options: Sequence[str]) -> dict[str, Any]:
+    """Values of options such as `window=0.9`; a wrong one raises SettingsError.
+
+    owner  whose they are, for messages     known  name -> default, or dataclasses.MISSING where there is none
+    """
     values: dict[str, Any] = {}
     for option in options:
         key, equals, text = option.partition("=")
         if not equals:
-            raise SettingsError(f"option {option!r} of {one} {name!r}: write name=value")
+            raise SettingsError(f"option {option!r} of {owner}: write name=value")
         if key not in known:
-            raise SettingsError(f"{one} {name!r}: {unknown_key(key, known)}")
-        values[key] = _parse(f"{key!r} of {one} {name!r}", text, known[key].default)
-    return found(**values)
+            raise SettingsError(f"{owner}: {unknown_key(key, known)}")
+        values[key] = _parse(f"{key!r} of {owner}", text, known[key])
+    return values
 
 
 def _parse(place: str, text: str, default: Any) -> Any:

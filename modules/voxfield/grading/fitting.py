@@ -103,7 +103,7 @@ def _untrained(study: Study, grid: InputGrid, scaler: Scaler | None, uses_image:
     dims = len(grid.axes) if uses_image else 0
     if dims == 1:
         raise SettingsError(f"the grid {grid.shape} is a line; images to grade are planes or volumes")
-    config: dict[str, Any] = {"name": "convolutional", "dims": dims, **recipe.network}
+    config: dict[str, Any] = {**recipe.network, "dims": dims}
     config |= {"features": 0 if scaler is None else scaler.width, "grades": study.count}
     network = build(config, recipe.plan.seed)
     nothing = np.zeros(0)

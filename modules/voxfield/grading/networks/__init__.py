@@ -1,19 +1,29 @@
 """Networks of the grading family, built by name from a JSON-ready configuration.
 
 A network is a `torch.nn.Module` with `embed(image, features) -> (n, width)`, a `head` from that to log-probabilities
-(n, grades), `forward(image, features)`, which is both in turn, and the number `width`. A new one is one file and one
-line in NETWORKS, or an entry point.
+(n, grades), `forward(image, features)`, which is both in turn, and the number `width`. What can be pre-trained has a
+`trunk`, a `pool` and a `stride` (see `base`). A new one is one file and one line in NETWORKS, or an entry point; its
+keyword arguments with a default are its options.
 """
 
+import inspect
+from collections.abc import Sequence
 from typing import Any
 
+from voxfield.grading.components import parse_options
 from voxfield.plugins import find
 
-NETWORKS = {"convolutional": "voxfield.grading.networks.convolutional:GradeNet"}
+GROUP = "voxfield.grading.networks"
+NETWORKS = {
+    "convolutional": "voxfield.grading.networks.convolutional:GradeNet",
+    "residual": "voxfield.grading.networks.residual:ResidualNet",
+    "siamese": "voxfield.grading.networks.siamese:SiameseNet",
+}
 HEADS = {
     "softmax": "voxfield.grading.networks.heads:SoftmaxHead",
     "ordered": "voxfield.grading.networks.heads:OrderedHead",
 }
+SETTINGS = ("head_name",)  # have a setting of their own
 
 
 def build(config: dict[str, Any], seed: int) -> Any:
@@ -24,10 +34,17 @@ def build(config: dict[str, Any], seed: int) -> Any:
     import torch
 
     options = dict(config)
-    network = find("voxfield.grading.networks", NETWORKS, options.pop("name"))
+    network = find(GROUP, NETWORKS, options.pop("name"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return network(**options)
+
+
+def network_options(name: str, options: Sequence[str]) -> dict[str, Any]:
+    """Options such as `depth=2` of a network by name, as `build` takes them; a wrong one raises SettingsError."""
+    parameters = inspect.signature(find(GROUP, NETWORKS, name)).parameters.values()
+    known = {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in SETTINGS}
+    return parse_options(f"network {name!r}", known, options)
 
 
 def head(name: str, width: int, grades: int) -> Any:
