@@ -21,7 +21,7 @@ class Strength:
     rotation   degrees           shift  share of the field of view
     scale      relative size     gain   relative contrast      offset  in units of the normalised intensity
     gamma      exponent range    noise  largest standard deviation (uniform in 0..noise)
-    cutout     side of the erased box as a share of the field of view, 0 for none
+    cutout     side of the erased square or cube as a share of the shortest side of the image, 0 for none
     jitter     standard deviation of noise on standardised features
     drop       probability with which a standardised feature is replaced by its mean
     """
@@ -39,6 +39,8 @@ class Strength:
 
 
 WEAK = Strength()
+CUTOUT = Strength(cutout=0.5)
+"""The weak view with the square of half the side that the paper takes for ten classes."""
 
 
 def strong(scale: float, jitter: float, drop: float) -> Strength:
@@ -119,15 +121,16 @@ def _bend(images: Tensor, exponent: Tensor) -> Tensor:
     return curved + (images - inside)
 
 
-def _erase(images: Tensor, side: float, generator: torch.Generator) -> Tensor:
-    """Replace one box in each image by the middle of its range (Cutout, DeVries and Taylor 2017)."""
-    count, dims = len(images), images.ndim - 2
-    inside = torch.ones(count, 1, *[1] * dims, dtype=torch.bool)
-    for axis, size in enumerate(images.shape[2:]):
-        width = side * torch.rand(count, generator=generator)
-        middle = torch.rand(count, generator=generator)
-        place = (torch.arange(size) + 0.5) / size
-        shape = [1] * (dims + 2)
-        shape[0], shape[axis + 2] = count, size
-        inside = inside & ((place[None] - middle[:, None]).abs() < width[:, None] / 2).view(shape)
+def _erase(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Cutout (DeVries and Taylor 2017): one square or cube of each image becomes 0, the middle of its range.
+
+    Its side is the same for all images; its centre is uniform over the image, so that it may lie partly outside.
+    """
+    count, shape = len(images), images.shape[2:]
+    half = share * min(shape) / 2
+    inside = torch.ones(count, 1, *[1] * len(shape), dtype=torch.bool)
+    for axis, size in enumerate(shape):
+        centre = size * torch.rand(count, 1, generator=generator)
+        near = (torch.arange(size) + 0.5 - centre).abs() < half
+        inside = inside & near.view(count, 1, *[size if other == axis else 1 for other in range(len(shape))])
     return images.masked_fill(inside.to(images.device), 0.0)

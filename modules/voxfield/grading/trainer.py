@@ -254,7 +254,7 @@ class Training:
         return Batch(self.data.take(known), target, unlabelled, step / self.plan.steps)
 
     def _view(self, inputs: Inputs, kind: Kind, generator: torch.Generator) -> Inputs:
-        how = augment.WEAK if kind == "weak" else self.plan.strength
+        how = {"weak": augment.WEAK, "cutout": augment.CUTOUT, "strong": self.plan.strength}[kind]
         image, features = inputs.image, inputs.features
         if image is not None:
             image = augment.view_images(image, how, self.plan.mirror, generator)

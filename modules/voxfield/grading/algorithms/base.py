@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -10,16 +10,17 @@ from torch import Tensor
 from voxfield.grading.components import Component
 from voxfield.grading.losses.base import LabelLoss
 
-Kind = Literal["weak", "strong"]
+Kind = Literal["weak", "strong", "cutout"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
 class Inputs:
     """What the network sees of some rows.
 
-    image     (n, 1, x, y[, z]) normalised, or None
+    image     (n, c, x, y[, z]) normalised, or None
     features  (n, f) standardised values, then missing flags, or None
-    rows      (n,) places in the training set, for algorithms with memory banks
+    rows      (n,) places in the training set, for algorithms with memory banks; -1 where an input mixes two rows
     """
 
     image: Tensor | None
@@ -35,7 +36,7 @@ class Batch:
     """One step's rows, still without a view.
 
     labelled    rows with a grade         target  (n, k) their one-hot grades
-    unlabelled  rows without a grade, or None where the cohort has none
+    unlabelled  rows taken as if they had no grade (they are drawn from all rows), or None where every row has one
     progress    share of the training that is done, 0..1, for ramps
     """
 
@@ -50,7 +51,7 @@ class Nets:
     """The network that learns, its moving average, and the views of this step.
 
     student, teacher      modules: `f(image, features) -> log-probabilities`, `f.embed(image, features)`, `f.head`
-    view                  a random weak or strong view of some inputs
+    view                  a random view of some inputs, weak or strong, or weak with a square erased
     label_loss            what labelled rows cost, (n,) each
     generator             random numbers of this step, on the CPU
     parts, teacher_parts  what the algorithm's `begin` returned, and its moving average
@@ -69,6 +70,8 @@ class Algorithm(Component):
     """Base of all algorithms: subclasses are dataclasses whose fields are their options.
 
     unlabelled_ratio  unlabelled rows of a batch for each labelled one; 0 if the algorithm uses none
+
+    Where no row is unlabelled, `Batch.unlabelled` is None and an algorithm learns from the labelled rows alone.
     """
 
     unlabelled_ratio: int = 0
@@ -78,17 +81,13 @@ class Algorithm(Component):
         raise NotImplementedError
 
 
-def forward(net: Any, inputs: Inputs) -> Tensor:
-    """Log-probabilities (n, k) of some inputs."""
-    result: Tensor = net(inputs.image, inputs.features)
-    return result
+def forward(net: Callable[[Tensor | None, Tensor | None], Tensor], *sets: Inputs) -> list[Tensor]:
+    """What a network, or its `embed`, says of each set of rows; it runs once, on all of them."""
+    image = None if sets[0].image is None else torch.cat([each.image for each in sets])
+    features = None if sets[0].features is None else torch.cat([each.features for each in sets])
+    return list(net(image, features).split([len(each) for each in sets]))
 
 
-def join(first: Inputs, second: Inputs) -> Inputs:
-    """Two sets of rows as one, so that the network runs once."""
-    image, features = _cat(first.image, second.image), _cat(first.features, second.features)
-    return Inputs(image, features, torch.cat([first.rows, second.rows]))
-
-
-def _cat(first: Tensor | None, second: Tensor | None) -> Tensor | None:
-    return None if first is None or second is None else torch.cat([first, second])
+def figures(**values: Tensor) -> dict[str, float]:
+    """Scalars for the log."""
+    return {name: float(value.detach()) for name, value in values.items()}

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from voxfield.grading.algorithms.base import Algorithm, Batch, Nets, forward, join
+from voxfield.grading.algorithms.base import Algorithm, Batch, Nets, figures, forward
+from voxfield.grading.algorithms.supervised import Supervised
 from voxfield.grading.losses.ordinal import cross_entropy, ranked_probability
 
 
@@ -42,26 +43,21 @@ class FixMatchOrdinal(Algorithm):
 
     def loss(self, batch: Batch, nets: Nets) -> tuple[Tensor, dict[str, float]]:
         """See the module."""
-        labelled = nets.view(batch.labelled, "strong")
         if batch.unlabelled is None:
-            value = nets.label_loss(forward(nets.student, labelled), batch.target, labelled.rows).mean()
-            return value, {"supervised": float(value.detach())}
+            return Supervised().loss(batch, nets)
+        labelled = nets.view(batch.labelled, "strong")
         with torch.no_grad():
-            guess = forward(nets.teacher, nets.view(batch.unlabelled, "weak")).exp()
+            [guess] = forward(nets.teacher, nets.view(batch.unlabelled, "weak"))
+        guess = guess.exp()
         accepted = window_mass(guess) > self.window
         target = sharpen(guess, self.sharpness)
-        both = forward(nets.student, join(labelled, nets.view(batch.unlabelled, "strong")))
-        known, unknown = both[: len(labelled)], both[len(labelled) :]
+        known, unknown = forward(nets.student, labelled, nets.view(batch.unlabelled, "strong"))
         supervised = nets.label_loss(known, batch.target, labelled.rows).mean()
         each = cross_entropy(unknown, target) + self.ordinal * ranked_probability(unknown, target)
         consistency = (each * accepted).mean()
         weight = self.weight * min(batch.progress / self.ramp, 1.0) if self.ramp > 0 else self.weight
-        figures = {
-            "supervised": float(supervised.detach()),
-            "consistency": float(consistency.detach()),
-            "accepted": float(accepted.float().mean()),
-        }
-        return supervised + weight * consistency, figures
+        told = figures(supervised=supervised, consistency=consistency, accepted=accepted.float().mean())
+        return supervised + weight * consistency, told
 
 
 def window_mass(probability: Tensor) -> Tensor:

@@ -8,20 +8,26 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from voxfield.grading.algorithms.base import Algorithm, Batch, Inputs, Nets, forward
+from voxfield.errors import SettingsError
+from voxfield.grading.algorithms.base import KINDS, Algorithm, Batch, Kind, Nets, figures, forward
 
 
 @dataclass
 class Supervised(Algorithm):
     """The label loss and nothing else.
 
-    views  "strong" or "weak"
+    views  "strong", "weak", or "cutout": weak and a square erased
     """
 
-    views: str = "strong"
+    views: Kind = "strong"
+
+    def __post_init__(self) -> None:
+        if self.views not in KINDS:
+            raise SettingsError(f"views of algorithm 'supervised' are {self.views!r}; expected {', '.join(KINDS)}")
 
     def loss(self, batch: Batch, nets: Nets) -> tuple[Tensor, dict[str, float]]:
         """See the module."""
-        seen: Inputs = nets.view(batch.labelled, "weak" if self.views == "weak" else "strong")
-        value = nets.label_loss(forward(nets.student, seen), batch.target, seen.rows).mean()
-        return value, {"supervised": float(value.detach())}
+        seen = nets.view(batch.labelled, self.views)
+        [found] = forward(nets.student, seen)
+        value = nets.label_loss(found, batch.target, seen.rows).mean()
+        return value, figures(supervised=value)
