@@ -103,7 +103,7 @@ def judge(case: Case, probabilities: Floats, seed: int) -> dict[str, Any]:
         "mean error": float(scores.mean_absolute_error(matrix)),
         "AUC >= 2": float(scores.auc(y >= 2, p[:, 2:].sum(1))),
         "RPS": float(scores.ranked_probability(p, y).mean()),
-        "ECE": scores.calibration_error(p, y),
+        "ECE": float(scores.calibration_error(p, y)),
     }
     return row | re_divided(case, probabilities, np.random.default_rng([seed, 3]))
 

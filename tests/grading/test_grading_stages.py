@@ -199,7 +199,7 @@ def test_evaluation_looks_at_test_patients_only() -> None:
     card = evaluate(predictions, cohort, bootstrap=10).metrics.values
     assert card["rows"] == 1
     assert card["mean_absolute_error"]["value"] == 1
-    assert card["sets"]["coverage"] == 0
+    assert card["sets"]["coverage"]["value"] == 0
     ctx = Context()
     known = Metrics({"split": {"a": "test", "b": "train", "c": "train"}})
     assert evaluate(predictions, cohort, known, ctx=ctx).metrics.values["mean_absolute_error"]["value"] == 0

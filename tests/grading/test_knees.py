@@ -61,5 +61,5 @@ def test_few_labels_beat_logistic_regression_on_real_knees(shared: Path) -> None
     assert test["quadratic_kappa"]["value"] > 0.40
     assert test["balanced_accuracy"]["value"] > 0.37
     low, high = values["conformal"]["test_coverage_range_5_95"]
-    assert low - 0.05 <= test["sets"]["coverage"] <= high + 0.05
-    assert test["sets"]["mean_size"] < 3.5
+    assert low - 0.05 <= test["sets"]["coverage"]["value"] <= high + 0.05
+    assert test["sets"]["mean_size"]["value"] < 3.5

@@ -59,7 +59,9 @@ def evaluate(
     card = report_card(probabilities, grades, owners, rng=ctx.rng(), draws=bootstrap)
     certified = [i for i, v in enumerate(values) if v["certified"]]
     ends = np.array([values[i]["set"] for i in certified], dtype=np.int64).reshape(-1, 2)
-    card["sets"] = set_card(ends[:, 0], ends[:, 1], [grades[i] for i in certified], min(lengths))
+    some, whose = [grades[i] for i in certified], [owners[i] for i in certified]
+    rng = ctx.rng()
+    card["sets"] = set_card(ends[:, 0], ends[:, 1], some, min(lengths), whose, rng=rng, draws=bootstrap)
     card["sets"]["meaning"] = "marginal coverage under exchangeable patients"
     card["sets"]["withheld"] = len(values) - len(certified)
     return Evaluation(Metrics(card))

@@ -177,8 +177,9 @@ def _card(
     if not rows:
         return {"rows": 0, "patients": 0}
     probabilities, truth = grader.calibrated(raw[rows]), study.grades_of(rows)
-    card = report_card(probabilities, truth, study.patients_of(rows), rng=rng, draws=recipe.bootstrap)
+    patients = study.patients_of(rows)
+    card = report_card(probabilities, truth, patients, rng=rng, draws=recipe.bootstrap)
     sets = grader.sets(probabilities, recipe.coverage)
     if sets is not None:
-        card["sets"] = set_card(*sets, truth, study.count)
+        card["sets"] = set_card(*sets, truth, study.count, patients, rng=rng, draws=recipe.bootstrap)
     return card

@@ -7,8 +7,9 @@ from markupsafe import Markup
 
 from voxfield.artifacts import Metrics
 from voxfield.report._chart import Chart, padded
-from voxfield.report._material import Material, result_of, stage_of
+from voxfield.report._material import Material
 from voxfield.report._numbers import DASH, fixed, percent, significant
+from voxfield.report._origins import result_of, stage_of
 
 Facts = dict[str, Any]
 Wording = Callable[[Any], str]
@@ -43,10 +44,7 @@ KNOWN: dict[str, dict[str, tuple[str, Wording]]] = {
     },
 }
 TRUTH_STAGES = tuple(KNOWN)
-SHOWN_SCORES = (
-    "steps", "loss", "test.rows", "test.sets.coverage", "test.sets.mean_size", "conformal.coverage",
-    "conformal.calibration_patients",
-)  # fmt: skip
+SHOWN_SCORES = ("steps", "loss", "test.rows", "conformal.coverage", "conformal.calibration_patients")
 TITLES = {
     "segmentation.evaluate": "Lumen", "fields.evaluate": "Velocity", "fields.evaluate_points": "Field",
     "pde.evaluate": "Pressure",

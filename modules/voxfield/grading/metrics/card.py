@@ -1,7 +1,7 @@
 """The figures of a set of graded predictions, as one JSON-ready report card."""
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,34 @@ from numpy.typing import ArrayLike, NDArray
 
 from voxfield.bootstrap import interval, patient_weights
 from voxfield.grading.metrics import scores
+from voxfield.grading.metrics.smooth import smooth_error
+
+Floats = NDArray[np.float64]
+# Scores by name: (probabilities (n, k), truth (n,), weights (..., n)) -> (...).
+Score = Callable[[Floats, NDArray[np.int64], Floats], Floats]
+BINARY = 2  # the grade from which a joint counts as diseased, in the AUC
+
+
+def _of_median(score: Callable[[ArrayLike], Floats]) -> Score:
+    return lambda p, y, w: score(scores.confusion(y, scores.median_grade(p), p.shape[1], w))
+
+
+def _of_likeliest(score: Callable[[ArrayLike], Floats]) -> Score:
+    return lambda p, y, w: score(scores.confusion(y, p.argmax(1), p.shape[1], w))
+
+
+SCORES: dict[str, Score] = {
+    "balanced_accuracy": _of_median(scores.balanced_accuracy),
+    "quadratic_kappa": _of_median(scores.quadratic_kappa),
+    "mean_absolute_error": _of_median(scores.mean_absolute_error),
+    "mean_squared_error": _of_median(scores.mean_squared_error),
+    "auc_grade_2_or_more": lambda p, y, w: scores.auc(y >= BINARY, p[:, BINARY:].sum(1), w),
+    "ranked_probability_score": lambda p, y, w: w @ scores.ranked_probability(p, y) / w.sum(-1),
+    "calibration_error": scores.calibration_error,
+    "smooth_calibration_error": lambda p, y, w: smooth_error(*scores.top_label(p, y), w),
+    "accuracy_argmax": _of_likeliest(scores.accuracy),
+    "balanced_accuracy_argmax": _of_likeliest(scores.balanced_accuracy),
+}
 
 
 def report_card(
@@ -24,55 +52,62 @@ def report_card(
     probabilities  (n, k) calibrated
     truth          (n,) integers
     patients       (n,) the patient of each row
-    returns        name -> {"value", "low", "high"}. The predicted grade is the median of the distribution:
-                   it has the least expected distance to the truth; `_argmax` is of the likeliest grade
+    returns        name -> {"value", "low", "high"}, and `confusion`, true grade along rows. The predicted grade is
+                   the median of the distribution: it has the least expected distance to the truth; `_argmax` is of
+                   the likeliest grade, and so are the calibration errors
     """
     p, y = np.asarray(probabilities, dtype=np.float64), np.asarray(truth, dtype=np.int64)
-    k = p.shape[1]
     if y.size == 0:
         return {"rows": 0, "patients": 0}
-    weights = patient_weights(patients, draws, rng)
-    predicted = scores.median_grade(p)
-    once, many = scores.confusion(y, predicted, k), scores.confusion(y, predicted, k, weights)
-    best = scores.confusion(y, p.argmax(1), k)
-    card: dict[str, Any] = {"rows": int(y.size), "patients": len(set(patients)), "bootstrap_draws": draws}
-    for name, score in (
-        ("balanced_accuracy", scores.balanced_accuracy),
-        ("quadratic_kappa", scores.quadratic_kappa),
-        ("mean_absolute_error", scores.mean_absolute_error),
-    ):
-        card[name] = _entry(float(score(once)), score(many))
-    severe, risk = y >= 2, p[:, 2:].sum(1)
-    card["auc_grade_2_or_more"] = _entry(float(scores.auc(severe, risk)), scores.auc(severe, risk, weights))
-    ranked = scores.ranked_probability(p, y)
-    card["ranked_probability_score"] = _entry(float(ranked.mean()), weights @ ranked / weights.sum(1))
-    card["calibration_error"] = scores.calibration_error(p, y)
-    card["accuracy_argmax"] = json_number(float(scores.accuracy(best)))
-    card["balanced_accuracy_argmax"] = json_number(float(scores.balanced_accuracy(best)))
-    card["confusion"] = once.astype(int).tolist()
+    weights, ones = patient_weights(patients, draws, rng), np.ones(y.size)
+    card: dict[str, Any] = {
+        "rows": int(y.size),
+        "patients": len(set(patients)),
+        "bootstrap_draws": draws,
+        "predicted_grade": "median of the calibrated distribution; in names with argmax the likeliest",
+    }
+    card |= {name: entry(float(score(p, y, ones)), score(p, y, weights)) for name, score in SCORES.items()}
+    card["confusion"] = scores.confusion(y, scores.median_grade(p), p.shape[1]).astype(int).tolist()
     return card
 
 
-def set_card(low: ArrayLike, high: ArrayLike, truth: ArrayLike, grades: int) -> dict[str, Any]:
-    """How often contiguous sets [low, high] hold the true grade, and how wide they are; all (n,)."""
+def set_card(
+    low: ArrayLike,
+    high: ArrayLike,
+    truth: ArrayLike,
+    grades: int,
+    patients: Sequence[Hashable],
+    *,
+    rng: np.random.Generator,
+    draws: int = 500,
+) -> dict[str, Any]:
+    """How often contiguous sets [low, high] hold the true grade, and how wide they are; arrays are (n,).
+
+    returns  `coverage`, `mean_size` and, for the grades that occur, `coverage_per_grade`, each with its 95 %
+             patient-bootstrap interval
+    """
     lo, hi, y = (np.asarray(x, dtype=np.int64) for x in (low, high, truth))
     if y.size == 0:
         return {"rows": 0}
-    inside = (lo <= y) & (y <= hi)
-    per_grade = {str(g): json_number(float(inside[y == g].mean())) for g in range(grades) if (y == g).any()}
+    weights = patient_weights(patients, draws, rng)
+    inside, size = ((lo <= y) & (y <= hi)).astype(np.float64), (hi - lo + 1).astype(np.float64)
+
+    def mean(values: Floats, some: NDArray[np.bool_]) -> dict[str, float | None]:
+        chosen = weights * some
+        total = chosen.sum(1)
+        means = np.divide(chosen @ values, total, out=np.full_like(total, np.nan), where=total > 0)
+        return entry(float(values[some].mean()), means)
+
+    everyone = np.ones(y.size, dtype=bool)
     return {
         "rows": int(y.size),
-        "coverage": float(inside.mean()),
-        "mean_size": float((hi - lo + 1).mean()),
-        "coverage_per_grade": per_grade,
+        "coverage": mean(inside, everyone),
+        "mean_size": mean(size, everyone),
+        "coverage_per_grade": {str(g): mean(inside, y == g) for g in range(grades) if (y == g).any()},
     }
 
 
-def json_number(value: float) -> float | None:
-    """A finite number, or None where the score does not exist: JSON has no NaN."""
-    return value if math.isfinite(value) else None
-
-
-def _entry(value: float, draws: NDArray[np.float64]) -> dict[str, float | None]:
+def entry(value: float, draws: Floats) -> dict[str, float | None]:
+    """A figure and its interval, None where it does not exist: JSON has no NaN."""
     low, high = interval(draws)
-    return {"value": json_number(value), "low": json_number(low), "high": json_number(high)}
+    return {name: x if math.isfinite(x) else None for name, x in (("value", value), ("low", low), ("high", high))}

@@ -10,7 +10,8 @@ weights.
   1968)
 - ranked probability score: sum_j (F_j - 1[y <= j])^2 / (k - 1), a proper score that knows the order (Epstein
   1969)
-- expected calibration error: top-label, equal-width bins, weighted by size (Naeini et al. 2015)
+- expected calibration error: top-label, equal-width bins, weighted by size (Naeini et al. 2015); its form without bins
+  is in `smooth`
 """
 
 from typing import Any
@@ -58,10 +59,12 @@ def quadratic_kappa(matrix: ArrayLike) -> Floats:
 
 def mean_absolute_error(matrix: ArrayLike) -> Floats:
     """Mean distance between true and predicted grade; (...) from (..., k, k)."""
-    counts = np.asarray(matrix, dtype=np.float64)
-    k = counts.shape[-1]
-    weight = np.abs(np.subtract.outer(np.arange(k), np.arange(k))).astype(np.float64)
-    return _ratio(np.einsum("...ij,ij->...", counts, weight), counts.sum((-1, -2)))
+    return _mean_distance(matrix, power=1)
+
+
+def mean_squared_error(matrix: ArrayLike) -> Floats:
+    """Mean squared distance between true and predicted grade; (...) from (..., k, k)."""
+    return _mean_distance(matrix, power=2)
 
 
 def accuracy(matrix: ArrayLike) -> Floats:
@@ -103,21 +106,41 @@ def ranked_probability(probabilities: ArrayLike, truth: ArrayLike) -> Floats:
     return np.asarray(((np.cumsum(p, axis=1)[:, :-1] - reached) ** 2).sum(1) / (k - 1))
 
 
-def calibration_error(probabilities: ArrayLike, truth: ArrayLike, bins: int = 15) -> float:
-    """Expected calibration error of the most likely grade; probabilities (n, k), truth (n,)."""
+def calibration_error(
+    probabilities: ArrayLike, truth: ArrayLike, weights: ArrayLike | None = None, bins: int = 15
+) -> Floats:
+    """Expected calibration error of the most likely grade.
+
+    probabilities  (n, k)
+    truth          (n,) integers
+    weights        (..., n), by default 1 a row
+    returns        (...)
+    """
+    confidence, right = top_label(probabilities, truth)
+    given = np.ones(right.size) if weights is None else np.asarray(weights, dtype=np.float64)
+    onehot = np.zeros((right.size, bins))
+    onehot[np.arange(right.size), np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)] = 1.0
+    gap = (given * (right - confidence)) @ onehot
+    return _ratio(np.abs(gap).sum(-1), given.sum(-1))
+
+
+def top_label(probabilities: ArrayLike, truth: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
+    """Probability of the most likely grade, and whether it is the true one; (n,) each."""
     p = np.asarray(probabilities, dtype=np.float64)
-    confidence, predicted = p.max(1), p.argmax(1)
-    right = predicted == np.asarray(truth, dtype=np.int64)
-    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    size = np.bincount(place, minlength=bins)
-    gap = np.bincount(place, weights=right - confidence, minlength=bins)
-    return float(np.abs(gap).sum() / max(size.sum(), 1))
+    return p.max(1), np.asarray(p.argmax(1) == np.asarray(truth, dtype=np.int64))
 
 
 def median_grade(probabilities: ArrayLike) -> NDArray[np.int64]:
     """The smallest grade whose cumulative probability reaches one half; (n,) from (n, k)."""
     cumulative = np.cumsum(np.asarray(probabilities, dtype=np.float64), axis=1)
     return np.asarray((cumulative < 0.5 * cumulative[:, -1:]).sum(1), dtype=np.int64)
+
+
+def _mean_distance(matrix: ArrayLike, power: int) -> Floats:
+    counts = np.asarray(matrix, dtype=np.float64)
+    k = counts.shape[-1]
+    weight = np.abs(np.subtract.outer(np.arange(k), np.arange(k))).astype(np.float64) ** power
+    return _ratio(np.einsum("...ij,ij->...", counts, weight), counts.sum((-1, -2)))
 
 
 def _ratio(top: Any, bottom: Any) -> Floats:
