@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from strategies import affines, label_arrays, shapes, volumes
-from voxfield.artifacts import Image, ImageSeries, LabelMap, VectorImage
+from voxfield.artifacts import Image, ImageSeries, LabelMap, PartialVectorImage, VectorImage
 from voxfield.errors import InputError
 from voxfield.findings import Findings
 
@@ -229,3 +229,33 @@ def test_data_of_every_kind_is_judged_on_the_way_out() -> None:
     assert checked(Image(np.ones((3, 4, 5)), AFFINE)) == ["constant-image"]
     assert checked(Image(np.arange(24.0).reshape(2, 3, 4), AFFINE)) == []
     assert checked(VectorImage(np.zeros((3, 4, 5, 3)), AFFINE)) == ["zero-field", "unit-not-stated"]
+
+
+def test_gaps_in_a_vector_image_are_read_where_they_are_allowed(tmp_path: Path) -> None:
+    data = np.random.default_rng(0).standard_normal((3, 4, 5, 2, 3)).astype(np.float32)
+    data[1, 2, 3, 1] = np.nan
+    path = tmp_path / "gaps.nii.gz"
+    PartialVectorImage(data, AFFINE, unit="m/s").save(path)
+    back = PartialVectorImage.load(path)
+    assert checked(back) == []
+    np.testing.assert_array_equal(back.data, data)
+    with pytest.raises(InputError, match=r"3 of 360 voxels are not finite \(NaN\).*is for a PartialVectorImage"):
+        checked(VectorImage.load(path))
+    data[0, 0, 0, 0, 0] = np.inf
+    with pytest.raises(InputError, match=r"1 of 360 components are not finite \(Infinity\).*or NaN where nothing"):
+        checked(PartialVectorImage(data, AFFINE))
+    with pytest.raises(InputError, match="all 360 components are NaN: nothing was measured"):
+        checked(PartialVectorImage(np.full_like(data, np.nan), AFFINE))
+
+
+def test_gaps_survive_the_scaling_of_a_header(tmp_path: Path) -> None:
+    stored = np.arange(180, dtype=np.float32).reshape(3, 4, 5, 1, 3)
+    stored[2, 1, 0] = np.nan
+    image = nib.Nifti1Image(stored, AFFINE)
+    image.header.set_intent(1007)
+    image.header.set_slope_inter(0.5, 1.0)
+    image.header.set_xyzt_units("mm", "sec")
+    nib.save(image, tmp_path / "scaled.nii.gz")
+    back = PartialVectorImage.load(tmp_path / "scaled.nii.gz").data
+    np.testing.assert_allclose(back, np.asanyarray(nib.load(tmp_path / "scaled.nii.gz").dataobj), rtol=1e-6)
+    assert np.isnan(back).sum() == 3

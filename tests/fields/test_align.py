@@ -92,7 +92,7 @@ def test_resampling_and_moving_the_affine_agree(turn: Any, affine: Any) -> None:
     slope = np.array([[0.1, 0.2, 0.0], [0.0, -0.1, 0.3], [0.2, 0.0, 0.1]])
     vectors = turned((points @ slope.T).astype(np.float32), there)
     middle = Grid((1, 1, 1), np.block([[np.eye(3) * grid.spacing.min(), grid.world([[2.0, 2, 2]]).T], [0, 0, 0, 1]]))
-    got = resampled(vectors, grid, middle, there)[0, 0, 0]
+    got = resampled(vectors, grid, middle, there, beyond=0.0)[0, 0, 0]
     place = there(grid.world([[2.0, 2.0, 2.0]]))[0]
     if (np.abs(grid.index(place) - 2) < 2).all():
         np.testing.assert_allclose(got, turn.T @ (slope @ place), rtol=1e-3, atol=1e-3 * np.abs(points).max())
@@ -110,6 +110,20 @@ def test_vectors_turn_and_voxels_stay_where_nothing_is_resampled() -> None:
     c, s = np.cos(np.radians(8)), np.sin(np.radians(8))
     np.testing.assert_allclose(got.aligned_vectors.data[3, 4, 5, 0], [c, -s, 0], atol=0.02)
     assert got.aligned_vectors.unit == "m/s"
+
+
+def test_beyond_the_moving_image_nothing_was_measured() -> None:
+    fixed, moving = pair([0, 0, 0], [2.0, 0, 0], seed=2, outliers=0.0, side=16)
+    part = Image(moving.data[:, :, :9], moving.affine)
+    got = align(fixed, part, VectorImage(np.ones((14, 14, 9, 3)), moving.affine, unit="m/s"))
+    assert got.aligned_vectors is not None
+    matrix = np.array(got.transform.values["fixed_to_moving"])
+    places = fixed.grid.world(np.indices(fixed.shape).reshape(3, -1).T) @ matrix[:3, :3].T + matrix[:3, 3]
+    index = part.grid.index(places)
+    within = ((index >= 0) & (index <= np.array(part.shape) - 1)).all(axis=1).reshape(fixed.shape)
+    np.testing.assert_array_equal(np.isfinite(got.aligned_vectors.data[..., 0, :]).all(axis=-1), within)
+    assert 0 < within.sum() < within.size
+    assert not got.aligned.data[~within].any()
 
 
 def test_a_ball_may_be_turned_in_any_way_and_noise_is_no_anatomy() -> None:

@@ -1,12 +1,13 @@
 """Missing vectors, outliers, and noise that goes as the inverse of the magnitude."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from fields.flows import Tube, tube
-from voxfield.artifacts import Image, VectorImage
+from voxfield.artifacts import Image, PartialVectorImage
 from voxfield.context import Context
 from voxfield.errors import InputError
 from voxfield.fields import reconstruct
@@ -23,7 +24,7 @@ def flow() -> Tube:
 
 
 def solved(flow: Tube, data: np.ndarray, ctx: Context | None = None, magnitude: Image | None = None) -> Reconstruction:
-    velocity = VectorImage(data, flow.velocity.affine, unit="m/s")
+    velocity = PartialVectorImage(data, flow.velocity.affine, unit="m/s")
     ctx = ctx or Context(device="cpu")
     return reconstruct(velocity, flow.probability, None, flow.openings, magnitude, ctx=ctx, **SETTLED)
 
@@ -37,13 +38,17 @@ def codes(ctx: Context) -> list[str]:
     return [finding.code for finding in ctx.findings]
 
 
-def test_what_is_missing_is_predicted_and_told(flow: Tube) -> None:
+def test_what_is_missing_is_predicted_and_told(flow: Tube, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     data = flow.velocity.data.copy()
     missing = flow.lumen & (rng.random(flow.lumen.shape) < 0.3)
     data[missing] = np.nan
+    path = tmp_path / "velocity.nii.gz"
+    PartialVectorImage(data, flow.velocity.affine, unit="m/s").save(path)
+    velocity = reconstruct.inputs[0].kind.load(path)  # as the command does
     ctx = Context(device="cpu")
-    found = solved(flow, data, ctx)
+    velocity.check(ctx)
+    found = solved(flow, velocity.data, ctx)
     assert np.isfinite(found.mean.data).all()
     error = np.linalg.norm((found.mean.data[..., 0, :] - flow.truth)[missing]) / np.linalg.norm(flow.truth[missing])
     assert error < 0.15

@@ -29,7 +29,7 @@ from voxfield.artifacts._polyline import Polyline
 from voxfield.artifacts._raw_file import RawFile
 from voxfield.artifacts._report import Report
 from voxfield.artifacts._table import Table
-from voxfield.artifacts._vector_image import VectorImage
+from voxfield.artifacts._vector_image import PartialVectorImage, VectorImage
 
 __all__ = [
     "Artifact",
@@ -48,6 +48,7 @@ __all__ = [
     "Metrics",
     "Model",
     "Origin",
+    "PartialVectorImage",
     "PointField",
     "PointSamples",
     "Polyline",

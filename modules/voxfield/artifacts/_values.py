@@ -1,4 +1,4 @@
-"""Stored voxels to values: scaling applied, exactness kept or told, NaN and Infinity refused."""
+"""Stored voxels to values: scaling applied, exactness kept or told, what is not finite refused."""
 
 from __future__ import annotations
 
@@ -14,14 +14,20 @@ if TYPE_CHECKING:
 EXACT_FLOAT32 = 2**24
 EXACT_FLOAT64 = 2**53
 LARGEST_INT64 = 2**63 - 1
+FINITE = "finite numbers"
 Scaling = tuple[float, float] | None
 
 
-def real_values(stored: NDArray[Any], scaling: Scaling, inspection: Inspection) -> NDArray[Any]:
-    """Scalar values, C order: int16 where at most 16 signed bits are stored unscaled, otherwise float32."""
+def real_values(
+    stored: NDArray[Any], scaling: Scaling, inspection: Inspection, *, gaps: bool = False, expected: str = FINITE
+) -> NDArray[Any]:
+    """Scalar values, C order: int16 where at most 16 signed bits are stored unscaled, otherwise float32.
+
+    gaps, expected  as in `require_finite`
+    """
     import numpy as np
 
-    low, high = _finite_range(stored, inspection)
+    low, high = _finite_range(stored, inspection, gaps=gaps, expected=expected)
     if scaling is None and stored.dtype in (np.int8, np.uint8, np.int16):
         return reordered(stored, np.int16, "C")
     if scaling is not None:
@@ -75,26 +81,38 @@ def narrowest(low: int, high: int) -> np.dtype[Any]:
     return np.dtype(np.int64)
 
 
-def require_finite(values: NDArray[Any], inspection: Inspection, what: str = "values") -> tuple[Any, Any]:
-    """Smallest and largest of floating-point values; refuses NaN and Infinity."""
+def require_finite(
+    values: NDArray[Any], inspection: Inspection, what: str = "values", *, gaps: bool = False, expected: str = FINITE
+) -> tuple[Any, Any]:
+    """Smallest and largest of floating-point values; refuses NaN and Infinity.
+
+    gaps      whether NaN is a value that is missing; then only Infinity is refused, and NaN without any number
+    expected  what the error asks for
+    """
     import numpy as np
 
-    low, high = values.min().item(), values.max().item()  # NaN and infinities show in one of the two
+    if gaps:
+        low, high = np.fmin.reduce(values, axis=None).item(), np.fmax.reduce(values, axis=None).item()
+        if np.isnan(low):
+            inspection.refuse(f"all {values.size:,} {what} are NaN: nothing was measured")
+    else:
+        low, high = values.min().item(), values.max().item()  # NaN and infinities show in one of the two
     if not (np.isfinite(low) and np.isfinite(high)):
-        bad = ~np.isfinite(values)
+        bad = np.isinf(values) if gaps else ~np.isfinite(values)
         first = ", ".join(str(index) for index in np.argwhere(bad)[0])
         kind = "NaN" if np.isnan(values[bad]).any() else "Infinity"
         inspection.refuse(
             f"{int(bad.sum()):,} of {values.size:,} {what} are not finite ({kind}), the first at index "
-            f"({first}); "
-            "expected finite numbers"
+            f"({first}); expected {expected}"
         )
     return low, high
 
 
-def _finite_range(stored: NDArray[Any], inspection: Inspection) -> tuple[Any, Any]:
+def _finite_range(
+    stored: NDArray[Any], inspection: Inspection, *, gaps: bool = False, expected: str = FINITE
+) -> tuple[Any, Any]:
     if stored.dtype.kind == "f":
-        return require_finite(stored, inspection, "voxels")
+        return require_finite(stored, inspection, "voxels", gaps=gaps, expected=expected)
     return stored.min().item(), stored.max().item()
 
 
@@ -107,7 +125,7 @@ def _scaled(stored: NDArray[Any], scaling: tuple[float, float], inspection: Insp
     with np.errstate(over="ignore"):
         for plane in range(stored.shape[-1]):
             values[..., plane] = stored[..., plane].astype(np.float64) * slope + inter
-    low, high = values.min(), values.max()
+    low, high = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)  # NaN was judged as stored
     if not (np.isfinite(low) and np.isfinite(high)):
         inspection.refuse(f"scl_slope {slope:g} and scl_inter {inter:g} give values that float32 can not hold")
     return values

@@ -1,9 +1,9 @@
-"""VectorImage: one world vector a voxel and frame."""
+"""VectorImage: one world vector a voxel and frame. PartialVectorImage: the same, with vectors missing."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from voxfield.artifacts._base import Inspection
 from voxfield.artifacts._nifti._layout import VECTOR_INTENT
@@ -20,13 +20,18 @@ if TYPE_CHECKING:
     from voxfield.artifacts._nifti._header import Header
 
 
-class VectorImage(Volume):
-    """A vector field on a grid.
+class PartialVectorImage(Volume):
+    """A vector field on a grid that may have gaps: where nothing was measured, the vector is NaN.
 
-    data    (x, y, z, t, 3) float32; the components lie along the world axes, RAS+
+    data    (x, y, z, t, 3) float32; the components lie along the world axes, RAS+; NaN in any component is a gap
     affine  (4, 4) voxel index to world, mm, RAS+
     unit    of the components, such as "m/s"; None where nobody stated it, which stages that compute refuse
+
+    A stage that knows what to do about gaps says `PartialVectorImage`; all others are safe from them by `VectorImage`.
     """
+
+    gaps_allowed: ClassVar[bool] = True
+    expected: ClassVar[str] = "finite numbers, or NaN where nothing was measured"
 
     def __init__(self, data: ArrayLike, affine: ArrayLike, *, unit: str | None = None) -> None:
         import numpy as np
@@ -62,10 +67,11 @@ class VectorImage(Volume):
         self.unit = header.note.unit
 
     def _convert(self, stored: NDArray[Any], header: Header, inspection: Inspection) -> NDArray[Any]:
-        return real_values(stored, header.scaling, inspection).astype("f4", copy=False)
+        values = real_values(stored, header.scaling, inspection, gaps=self.gaps_allowed, expected=self.expected)
+        return values.astype("f4", copy=False)
 
     def _judge(self, data: NDArray[Any], inspection: Inspection) -> None:
-        low, high = require_finite(data, inspection, "components")
+        low, high = require_finite(data, inspection, "components", gaps=self.gaps_allowed, expected=self.expected)
         if low == high == 0:
             inspection.note("zero-field", "warning", "every vector is zero")
         if self.unit is None:
@@ -74,3 +80,10 @@ class VectorImage(Volume):
     def save(self, path: str | Path) -> None:
         """Write `.nii.gz` (or `.nii`): dims x, y, z, t, 3 and intent code 1007."""
         write_nifti(path, self.data, self.affine, Note(unit=self.unit), intent=VECTOR_INTENT)
+
+
+class VectorImage(PartialVectorImage):
+    """A vector field on a grid, with a finite vector in every voxel and frame."""
+
+    gaps_allowed = False
+    expected = "finite numbers (NaN for what was not measured is for a PartialVectorImage, as fields.reconstruct takes)"

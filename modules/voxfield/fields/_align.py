@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from annotated_types import Gt, Le
 
-from voxfield.artifacts import Image, Metrics, VectorImage
+from voxfield.artifacts import Image, Metrics, PartialVectorImage, VectorImage
 from voxfield.errors import InputError
 from voxfield.stage import Context, Resources, stage
 
@@ -18,17 +18,17 @@ COARSEST = 8
 class Aligned(NamedTuple):
     """The moving image in the world of the fixed one.
 
-    aligned          the moving image there
+    aligned          the moving image there, 0 beyond it
     transform        matrix from fixed to moving world, its rotation and shift with standard deviations, quality
-    aligned_vectors  the vectors there, turned; absent where none were given
+    aligned_vectors  the vectors there, turned, NaN beyond them: nothing was measured; absent where none were given
     """
 
     aligned: Image
     transform: Metrics
-    aligned_vectors: VectorImage | None
+    aligned_vectors: PartialVectorImage | None
 
 
-@stage(resources=Resources(mem_mb=4000, runtime=20, threads=1), version=1)
+@stage(resources=Resources(mem_mb=4000, runtime=20, threads=1), version=2)
 def align(
     fixed: Image,
     moving: Image,
@@ -82,13 +82,14 @@ def align(
     unit = vectors.unit if vectors is not None else None
     if not resample:
         affine = moved_affine(moving.affine, motion)
-        carried = None if turned_vectors is None else VectorImage(turned_vectors, affine, unit=unit)
+        carried = None if turned_vectors is None else PartialVectorImage(turned_vectors, affine, unit=unit)
         return Aligned(Image(moving.data, affine, unit=moving.unit), transform, carried)
     onto = fixed.grid
     carried = None
     if turned_vectors is not None:
-        carried = VectorImage(resampled(turned_vectors, moving.grid, onto, motion), onto.affine, unit=unit)
-    image = Image(resampled(other.values, moving.grid, onto, motion), onto.affine, unit=moving.unit)
+        there = resampled(turned_vectors, moving.grid, onto, motion, beyond=np.nan)
+        carried = PartialVectorImage(there, onto.affine, unit=unit)
+    image = Image(resampled(other.values, moving.grid, onto, motion, beyond=0.0), onto.affine, unit=moving.unit)
     return Aligned(image, transform, carried)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from voxfield.artifacts import Image, VectorImage
+from voxfield.artifacts import Image, PartialVectorImage
 from voxfield.errors import InputError
 from voxfield.fields._model import Measured
 from voxfield.fields._observation import Observation
@@ -15,7 +15,7 @@ FEWEST_VOXELS = 8
 
 
 def take_measured(
-    velocity: VectorImage,
+    velocity: PartialVectorImage,
     magnitude: Image | None,
     window: Window,
     observation: Observation,
@@ -52,7 +52,7 @@ def take_measured(
     return Measured(voxels, np.moveaxis(data @ axes, 1, 2), fill[tuple(voxels.T)], axes, signal)
 
 
-def _signal(magnitude: Image, velocity: VectorImage, place: tuple[Int, ...]) -> Real:
+def _signal(magnitude: Image, velocity: PartialVectorImage, place: tuple[Int, ...]) -> Real:
     """Magnitude over its median in the voxels, averaged over frames."""
     if not magnitude.grid.same_as(velocity.grid):
         raise InputError(f"lies on {magnitude.grid}, the velocity on {velocity.grid}", file=magnitude.file)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from voxfield.artifacts import FaceFlux, FieldSamples, LabelMap, Metrics, VectorImage
+from voxfield.artifacts import FaceFlux, FieldSamples, LabelMap, Metrics, PartialVectorImage, VectorImage
 from voxfield.fields._evidence import BLOCK
 from voxfield.fields._faces import WALL, Faces
 from voxfield.fields._prior import Int, Real
@@ -22,7 +22,7 @@ CONVERGED = 1e-2
 """Relative residual above which a draw is called unconverged."""
 
 
-def packed(problem: Problem, result: Result, velocity: VectorImage, unit: str | None) -> Packed:
+def packed(problem: Problem, result: Result, velocity: PartialVectorImage, unit: str | None) -> Packed:
     """Embed everything in the fine grid, with vectors along the world axes."""
     window, affine = problem.window, problem.window.grid.affine
     axes = velocity.grid.axes
@@ -129,7 +129,7 @@ def _flux(problem: Problem, result: Result, unit: str | None) -> FaceFlux:
     return FaceFlux(u, v, w, np.asarray(window.embed(result.lumen)), window.grid.affine, unit=unit)
 
 
-def _metrics(problem: Problem, result: Result, velocity: VectorImage, unit: str | None) -> dict[str, Any]:
+def _metrics(problem: Problem, result: Result, velocity: PartialVectorImage, unit: str | None) -> dict[str, Any]:
     faces, flux = result.faces, _mean_flux(result)
     noise_sd = float(np.sqrt(result.choice.score.variance * result.choice.model.noise_ratio))
     raw = RawFlows(velocity, problem.window, problem.observation, faces, noise_sd)

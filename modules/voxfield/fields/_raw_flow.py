@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voxfield.artifacts import VectorImage
+from voxfield.artifacts import PartialVectorImage
 from voxfield.fields._faces import LumenFaces
 from voxfield.fields._observation import Observation
 from voxfield.fields._prior import Real
@@ -34,7 +34,7 @@ class RawFlows:
     """
 
     def __init__(
-        self, velocity: VectorImage, window: Window, observation: Observation, faces: LumenFaces, noise_sd: float
+        self, velocity: PartialVectorImage, window: Window, observation: Observation, faces: LumenFaces, noise_sd: float
     ) -> None:
         values = velocity.data.astype(np.float64) @ velocity.grid.axes
         measured = np.asarray(np.isfinite(values).all(axis=-1))

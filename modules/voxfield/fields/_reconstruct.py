@@ -4,7 +4,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Ge, Gt, Le
 
-from voxfield.artifacts import FaceFlux, FieldSamples, Image, LabelMap, Metrics, VectorImage
+from voxfield.artifacts import FaceFlux, FieldSamples, Image, LabelMap, Metrics, PartialVectorImage, VectorImage
 from voxfield.stage import Context, Resources, stage
 
 
@@ -30,7 +30,7 @@ class Reconstruction(NamedTuple):
 
 @stage(resources=Resources(mem_mb=4000, runtime=60, threads=1), version=5)
 def reconstruct(
-    velocity: VectorImage,
+    velocity: PartialVectorImage,
     probability: Image,
     lumen: LabelMap | None = None,
     openings: LabelMap | None = None,

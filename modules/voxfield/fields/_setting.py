@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.ndimage import binary_dilation, map_coordinates
 
-from voxfield.artifacts import Grid, Image, LabelMap, VectorImage
+from voxfield.artifacts import Grid, Image, LabelMap, PartialVectorImage
 from voxfield.errors import InputError, SettingsError
 from voxfield.fields._observation import Alignment, Observation, Operator
 from voxfield.fields._prior import Box, Int, Real
@@ -89,7 +89,7 @@ def fine_grid(coarse: Grid, refine: int, alignment: Alignment) -> Grid:
 
 
 def make_window(
-    velocity: VectorImage,
+    velocity: PartialVectorImage,
     probability: Image,
     lumen: LabelMap | None,
     openings: LabelMap | None,
@@ -212,7 +212,7 @@ def checked_levels(levels: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(float(level) for level in levels)
 
 
-def settled_unit(velocity: VectorImage, stated: str | None) -> str | None:
+def settled_unit(velocity: PartialVectorImage, stated: str | None) -> str | None:
     """The unit of the file, or the one stated where the file has none."""
     if velocity.unit is not None and stated is not None and stated != velocity.unit:
         raise InputError(f"states the unit {velocity.unit!r}, the setting `unit` {stated!r}", file=velocity.file)

@@ -1,11 +1,12 @@
 """The stage `io.convert`: foreign formats into artifacts, values and grid as they are."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from voxfield.artifacts import Image, LabelMap, RawFile, VectorImage
+from voxfield.artifacts import Image, LabelMap, PartialVectorImage, RawFile
 from voxfield.artifacts._base import Inspection
 from voxfield.artifacts._grid import affine_fault
 from voxfield.artifacts._values import require_finite
@@ -21,6 +22,7 @@ METRES = {"m/s": 1.0, "cm/s": 0.01, "mm/s": 0.001}
 # What a file begins with, whatever its name.
 NRRD, META, VTK, HDF5 = b"NRRD000", (b"ObjectType", b"NDims", b"Comment"), b"# vtk DataFile", b"\x89HDF\r\n\x1a\n"
 PNG = b"\x89PNG\r\n\x1a\n"
+HEAD = 132  # bytes; DICOM begins behind a preamble
 
 
 class Converted(NamedTuple):
@@ -28,7 +30,7 @@ class Converted(NamedTuple):
 
     image: Image | None
     labels: LabelMap | None
-    velocity: VectorImage | None
+    velocity: PartialVectorImage | None
 
 
 @stage(resources=Resources(mem_mb=4000, runtime=10), version=1)
@@ -48,8 +50,8 @@ def convert(
 
     The format follows from the first bytes: NRRD and MetaImage (read by SimpleITK), legacy VTK (vtk), HDF5 (h5py); the
     libraries come with the extra `formats`. Axes are turned to RAS+ by the affine alone, so voxels stay where they
-    are; a grey PNG becomes one slice with its rows along x. Names, dates and comments in a header are dropped, since
-    they may identify a person.
+    are; a grey PNG becomes one slice with its rows along x. Velocities that are NaN stay NaN: they were not measured.
+    Names, dates and comments in a header are dropped, since they may identify a person.
 
     Settings
     content: what a scalar volume is, `image` or `labels` (whole numbers); `auto` takes it for an image
@@ -57,17 +59,22 @@ def convert(
     vector: name of the vectors of a VTK file; the first if not given
     level: share of a voxel above which a fractional mask counts as lumen
     velocity_unit: unit of the stored velocities, converted to m/s; `auto` is m/s for HDF5, unknown for others
-    pixel_mm: edge of a pixel of a PNG, which does not say, mm
+    pixel_mm: edge of a pixel of a PNG, which does not say, or of a DICOM file that does not, mm
     reduce: pixels of a PNG that are averaged along each edge, so that finer labels fit their image
+    view: what a PNG shows
+    mirrored: exchange left and right, by the affine, so that right knees lie like left ones
 
-    Raises InputError for damaged or truncated data, for another format, and where a library is missing.
+    Raises InputError for damaged or truncated data, for another format or colour, and where a library is missing.
     """
     import numpy as np
 
     from voxfield.io._foreign import Pixels
 
-    foreign = _read(source, field, vector, Pixels(pixel_mm, reduce, content == "labels"))
+    pixels = Pixels(pixel_mm, reduce, content == "labels", view == "radiograph")
+    foreign = _read(source, field, vector, pixels, ctx)
     place = source.path
+    if mirrored:
+        foreign = _mirrored(foreign, place)
     _require_usable(foreign, Inspection(place, ctx.findings))
     if not foreign.oriented:
         message = "nothing in it tells the directions of its axes; RAS+ and mm are assumed"
@@ -82,13 +89,15 @@ def convert(
     if foreign.velocity is not None:
         unit = (foreign.unit or "unknown") if velocity_unit == "auto" else velocity_unit
         values = foreign.velocity * METRES.get(unit, 1.0) if METRES.get(unit, 1.0) != 1.0 else foreign.velocity
-        velocity = VectorImage(values, foreign.affine, unit="m/s" if unit in METRES else None)
+        velocity = PartialVectorImage(values, foreign.affine, unit="m/s" if unit in METRES else None)
     return Converted(None if image is None else Image(image, foreign.affine), labels, velocity)
 
 
-def _read(source: RawFile, field: str | None, vector: str | None, pixels: "Pixels") -> "Foreign":
+def _read(source: RawFile, field: str | None, vector: str | None, pixels: "Pixels", ctx: Context) -> "Foreign":
+    from voxfield.io._dicom import is_dicom
+
     with source.path.open("rb") as stream:
-        head = stream.read(16)
+        head = stream.read(HEAD)
     if head.startswith((NRRD, *META)):
         from voxfield.io._itk import read_itk
 
@@ -105,7 +114,41 @@ def _read(source: RawFile, field: str | None, vector: str | None, pixels: "Pixel
         from voxfield.io._png import read_png
 
         return read_png(source.path, source.limits, pixels)
-    raise InputError(f"begins with {head!r}; expected NRRD, MetaImage, legacy VTK, HDF5 or PNG", file=source.path)
+    if is_dicom(head):
+        return _radiograph(source, pixels, ctx)
+    if source.path.name.endswith((".nii", ".nii.gz")):
+        return _nifti(source)
+    expected = "NRRD, MetaImage, legacy VTK, HDF5, PNG, DICOM or NIfTI"
+    raise InputError(f"begins with {head[:16]!r}; expected {expected}", file=source.path)
+
+
+def _radiograph(source: RawFile, pixels: "Pixels", ctx: Context) -> "Foreign":
+    from voxfield.io._dicom import read_dicom
+
+    found = read_dicom(source.path, source.limits, pixels.pixel_mm)
+    if found.measured == "detector":
+        message = "gives the pixels' size on the detector alone; lengths in the patient are shorter"
+        ctx.finding("magnified", "info", message, file=source.path)
+    elif not found.measured:
+        message = f"does not give the pixels' size; {pixels.pixel_mm:g} mm is assumed"
+        ctx.finding("spacing-assumed", "info", message, file=source.path, value=pixels.pixel_mm)
+    return found.foreign
+
+
+def _nifti(source: RawFile) -> "Foreign":
+    from voxfield.io._foreign import Foreign
+
+    image = Image.load(source.path, limits=source.limits)
+    return Foreign(image.affine, image.data)
+
+
+def _mirrored(foreign: "Foreign", place: Path) -> "Foreign":
+    """The same voxels in a world whose left is its right."""
+    import numpy as np
+
+    if foreign.velocity is not None:
+        raise InputError("holds velocities, whose components `mirrored` would leave as they are", file=place)
+    return replace(foreign, affine=np.diag([-1.0, 1.0, 1.0, 1.0]) @ foreign.affine)
 
 
 def _require_usable(foreign: "Foreign", inspection: Inspection) -> None:
@@ -114,7 +157,7 @@ def _require_usable(foreign: "Foreign", inspection: Inspection) -> None:
         inspection.refuse(fault)
     for values in (foreign.image, foreign.velocity, foreign.mask):
         if values is not None and values.dtype.kind == "f":
-            require_finite(values, inspection)
+            require_finite(values, inspection, gaps=values is foreign.velocity)
 
 
 def _labels(values: "NDArray[Any]", affine: "NDArray[Any]", file: Path) -> LabelMap:

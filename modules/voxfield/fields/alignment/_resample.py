@@ -16,13 +16,15 @@ from voxfield.fields.alignment._rigid import Rigid
 Floats = NDArray[np.float64]
 
 
-def resampled(values: NDArray[np.floating], grid: Grid, onto: Grid, motion: Rigid) -> NDArray[np.float32]:
-    """Values (x, y, z, ...) of the moving grid on the fixed one, linear between voxels; 0 beyond the moving image."""
+def resampled(
+    values: NDArray[np.floating], grid: Grid, onto: Grid, motion: Rigid, *, beyond: float
+) -> NDArray[np.float32]:
+    """Values (x, y, z, ...) of the moving grid on the fixed one, linear between voxels, `beyond` outside of it."""
     index = grid.index(motion(onto.world(np.indices(onto.shape).reshape(3, -1).T))).T
     parts = values.reshape(*values.shape[:3], -1)
     result = np.empty((int(np.prod(onto.shape)), parts.shape[3]), dtype=np.float32)
     for place in range(parts.shape[3]):
-        result[:, place] = map_coordinates(parts[..., place], index, order=1, mode="constant", cval=0.0)
+        result[:, place] = map_coordinates(parts[..., place], index, order=1, mode="constant", cval=beyond)
     return result.reshape(*onto.shape, *values.shape[3:])
 
 
