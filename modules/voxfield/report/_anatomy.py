@@ -7,10 +7,10 @@ from markupsafe import Markup
 
 from voxfield.report._material import Material
 from voxfield.report._raster import grey, window
-from voxfield.report._sheet import Picture, Sheet
+from voxfield.report._sheet import Picture, Sheet, cut_title
 from voxfield.report._sight import look_through
 from voxfield.report._vector import outline, stroke
-from voxfield.report._view import View, pitch_of, project, read, read_flat
+from voxfield.report._view import View, pitch_of, project, read, read_flat, voxel_axis
 
 CUTS = 7  # slices that a reader can step through in each view
 
@@ -30,11 +30,10 @@ def _stack(material: Material, sheet: Sheet, view: View) -> dict[str, Any]:
     for number, position in enumerate(positions):
         pixels = read(material.image.data, material.image.grid, material.frame.pixels(view, pitch, position))
         name = sheet.add(f"{view.name}-{number}", grey(pixels, low, high))
-        title = sheet.title(view, position)
-        picture = Picture(
-            view, title, f"{title}: angiogram in grey with the outline of the lumen.", [(name, "scan")],
-            lumen_outline(material, view, position),
-        )  # fmt: skip
+        title = cut_title(material.frame, view, position)
+        alt = f"{title}: angiogram in grey with the outline of the lumen."
+        drawing = lumen_outline(material, view, position)
+        picture = Picture(title, alt, [(name, "scan")], drawing, letters=view.letters)
         cuts.append(sheet.show(picture))
     return {"view": view.name, "start": start, "cuts": cuts, "background": cuts[start]["layers"][0][0]}
 
@@ -45,17 +44,17 @@ def cut_positions(material: Material, view: View) -> list[float]:
     if material.lumen is None:
         return [focus]
     mask, grid = material.lumen
-    voxel_axis = int(np.argmax(np.abs(grid.axes.T @ material.frame.body[:, view.axis])))
-    filled = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != voxel_axis)))
+    across = voxel_axis(grid, material.frame, view)
+    filled = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != across)))
     if len(filled) == 0:
         return [focus]
     index = grid.index(material.frame.centre)
-    best = int(np.rint(grid.index(material.frame.at(view))[voxel_axis]))
+    best = int(np.rint(grid.index(material.frame.at(view))[across]))
     inner = np.linspace(filled[0], filled[-1], CUTS + 2)[1:-1].round().astype(int)
     inner[np.argmin(abs(inner - best))] = best
     positions = []
     for place in sorted(set(inner.tolist())):
-        index[voxel_axis] = place
+        index[across] = place
         positions.append(float(grid.world(index) @ material.frame.body[:, view.axis]))
     return sorted(positions)
 
@@ -67,14 +66,10 @@ def lumen_outline(material: Material, view: View, position: float | None = None)
     mask, grid = material.lumen
     pitch = pitch_of(material.frame, grid, finer=3)
     points = material.frame.pixels(view, pitch, position)
-    lines = stroke(outline(_share(read(mask, grid, points)), material.frame.size), "lumen")
+    lines = stroke(outline(read(mask, grid, points), material.frame.size), "lumen")
     if material.bridge is not None:
-        lines += stroke(outline(_share(read(material.bridge, grid, points)), material.frame.size), "bridge")
+        lines += stroke(outline(read(material.bridge, grid, points), material.frame.size), "bridge")
     return lines
-
-
-def _share(values: Any) -> Any:
-    return np.nan_to_num(values)
 
 
 def projections(material: Material, sheet: Sheet) -> list[dict[str, Any]]:
@@ -89,7 +84,8 @@ def projections(material: Material, sheet: Sheet) -> list[dict[str, Any]]:
         words = {"max": ("brightest", "Maximum intensity"), "mean": ("mean", "Mean intensity")}[sight.how]
         title = f"{view.name.capitalize()}, {words[0]} along the line of sight"
         alt = f"{words[1]} projection, {view.name}, with the silhouette of the lumen."
-        shown.append(sheet.show(Picture(view, title, alt, [(name, "scan")], silhouette(material, view))))
+        drawing = silhouette(material, view)
+        shown.append(sheet.show(Picture(title, alt, [(name, "scan")], drawing, letters=view.letters)))
     return shown
 
 
@@ -100,4 +96,4 @@ def silhouette(material: Material, view: View, kind: str = "lumen") -> Markup:
     mask, grid = material.lumen
     _, present = project(mask, grid, material.frame, view, mask, "max")
     share = read_flat(present, grid, material.frame, view, pitch_of(material.frame, grid, finer=3))
-    return stroke(outline(_share(share), material.frame.size), kind)
+    return stroke(outline(share, material.frame.size), kind)

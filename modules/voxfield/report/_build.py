@@ -8,14 +8,12 @@ from annotated_types import Ge
 
 from voxfield.artifacts import Metrics, Report
 from voxfield.errors import InputError
+from voxfield.report._layout import DATA, NAVIGATION, PAGE, THUMBNAIL
 from voxfield.stage import Context, Resources, stage
 
 if TYPE_CHECKING:
     from voxfield.report._cohort import Entry
 
-PAGE = "index.html"
-DATA = "page.json"
-THUMBNAIL = "assets/thumbnail.png"
 PLAIN = re.compile(r"[A-Za-z0-9-]+")
 LINK = re.compile(r'(<a class="file") href="[^"]*"')
 UP = "../../.."  # from assets/subjects/<subject> to the cohort page
@@ -69,17 +67,22 @@ def build(
         )
     columns, rows = cohort.subject_rows(entries)
     stages = cohort.stages(entries)
-    drops = cohort.drop_chart(entries)
     words = {
         "subjects": "Each leads to its own page. A click on the head of a column sorts by it.",
         "grades": cohort.grade_words(entries),
         "drops": "From the reference opening to the one with the lowest pressure; bars are two standard deviations "
         "to either side.",
     }
+    strips, drops = cohort.strips(entries), cohort.drop_chart(entries)
+    sections = (
+        ("failures", "Not finished", failures), ("subjects", "Subjects", True),
+        ("truth", "Against the truth", strips or drops), ("models", "Models", models),
+        ("findings", "Findings", True), ("making", "How this was made", True),
+    )  # fmt: skip
     page = render(
-        "index.html.j2", title=title, claim=claim, words=words, columns=columns, subjects=rows,
+        "index.html.j2", title=title, claim=claim, contents=[(name, head) for name, head, there in sections if there],
         tiles=cohort.tiles(entries, [failure[0] for failure in failures]), failures=_failures(failures, run_folder),
-        strips=cohort.strips(entries), drops=drops, results=model_tables(models or ()),
+        words=words, columns=columns, subjects=rows, strips=strips, drops=drops, results=model_tables(models or ()),
         findings=cohort.findings(entries), stages=stages, versions=packages(stages),
     )  # fmt: skip
     content = {
@@ -148,7 +151,7 @@ def _place(page: Report, run_folder: str) -> str:
 
 def _at_home(body: bytes, around: Sequence[str], run_folder: str) -> bytes:
     """A subject's page in its new place: with the way back and to its neighbours, and its links to files set right."""
-    from voxfield.report._site import NAVIGATION, fragment
+    from voxfield.report._site import fragment
 
     text = body.decode().replace(NAVIGATION, fragment("crumbs.html.j2", up=UP, before=around[0], after=around[1]), 1)
     if not run_folder:

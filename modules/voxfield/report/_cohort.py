@@ -11,6 +11,8 @@ from markupsafe import Markup
 from voxfield.report._chart import Chart, padded
 from voxfield.report._facts import grade_text, stenosis_text
 from voxfield.report._numbers import DASH, SPACE, fixed, nice_ticks, number, percent, significant, with_sd
+from voxfield.report._origins import gravest, rank
+from voxfield.report._page import tile
 from voxfield.report._sections import COVERAGE_WORDS
 
 MOST_NAMED = 12  # subjects that a finding names before it says "..."
@@ -65,14 +67,14 @@ def tiles(entries: Sequence[Entry], failed: Sequence[str]) -> list[dict[str, str
     counts += [f"{len(partly)} incomplete"] if partly else []
     kind = "error" if lost else "warning" if partly else ""
     more = ", ".join(counts) or "none failed"
-    made = [{"what": "subjects finished", "value": str(len(entries)), "more": more, "kind": kind}]
+    made = [tile("subjects finished", str(len(entries)), more, kind)]
     for fact, what, write, unit in HEADLINES:
         judged = fair(entries, fact)
         values = known(judged, fact)
         if values:
             apart = ", not trained on" if len(judged) < len(entries) else ""
             more = f"median{apart}; {write(min(values))} to {write(max(values))}"
-            made.append({"what": what, "value": f"{write(median(values))}{unit}", "more": more, "kind": ""})
+            made.append(tile(what, f"{write(median(values))}{unit}", more))
     return made
 
 
@@ -139,8 +141,7 @@ def _grade_cells(facts: Mapping[str, Any], grades: int) -> list[str]:
 
 def _finding_cell(entry: Entry) -> dict[str, Any]:
     levels = [f["level"] for f in entry.content["findings"]]
-    worst = next((level for level in ("error", "warning", "info") if level in levels), "")
-    return {"value": len(levels), "text": str(len(levels)), "level": worst}
+    return {"value": len(levels), "text": str(len(levels)), "level": gravest(levels)}
 
 
 def grade_words(entries: Sequence[Entry]) -> str:
@@ -231,11 +232,8 @@ def findings(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     for entry in entries:
         for f in entry.content["findings"]:
             grouped.setdefault((f["level"], f.get("stage", ""), f["code"]), []).append((entry, f["message"]))
-    order = {"error": 0, "warning": 1, "info": 2}
     rows = []
-    for (level, stage, code), hits in sorted(
-        grouped.items(), key=lambda item: (order.get(item[0][0], 3), -len(item[1]))
-    ):
+    for (level, stage, code), hits in sorted(grouped.items(), key=lambda item: (rank(item[0][0]), -len(item[1]))):
         who = list({e.name: {"name": e.name, "href": e.href} for e, _ in hits}.values())
         same = len({message for _, message in hits}) == 1
         rows.append(

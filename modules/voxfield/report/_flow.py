@@ -6,11 +6,12 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from voxfield.artifacts import VectorImage
 from voxfield.report._anatomy import lumen_outline, silhouette
 from voxfield.report._material import Material
-from voxfield.report._raster import Scale, span
-from voxfield.report._sheet import Picture, Sheet
-from voxfield.report._vector import arrows, stroke
+from voxfield.report._raster import Scale
+from voxfield.report._sheet import Picture, Sheet, cut_title, place_tags
+from voxfield.report._vector import arrows
 from voxfield.report._view import View, pitch_of, project, read, read_flat
 
 Floats = NDArray[np.float64]
@@ -20,42 +21,64 @@ SHORTEST = 0.06  # arrows below this share of the longest are left out
 
 def speed_scale(material: Material) -> Scale:
     """Colours of the speed: from rest to the 99.5 % quantile inside the lumen."""
-    speed, velocity = material.speed, material.velocity
-    if speed is None or velocity is None:
-        raise RuntimeError("a colour scale of the speed needs a velocity")
-    return Scale("speed", velocity.unit or "unit not stated", *span(speed[speed > 0], zero=True), "viridis")
+    speed, velocity = _speed_of(material)
+    return Scale.of_sizes("speed", velocity.unit, speed[speed > 0])
+
+
+def _speed_of(material: Material) -> tuple[Floats, VectorImage]:
+    if material.speed is None or material.velocity is None:
+        raise RuntimeError("pictures of the speed need a velocity")
+    return material.speed, material.velocity
 
 
 def speed_rows(material: Material, sheet: Sheet, backgrounds: list[str]) -> list[dict[str, Any]]:
-    """Rows of pictures, each with its colour bar: speed in slices, along the line of sight, standard deviation."""
-    rows = [_slices(material, sheet, backgrounds), _fastest(material, sheet)]
+    """Rows of pictures, each with its colour bar: speed in slices, its uncertainty, speed along the line of sight."""
+    speed, velocity = _speed_of(material)
+    scale = speed_scale(material)
+    slices = _slices(
+        material, sheet, backgrounds, speed, velocity, scale, "speed",
+        "speed in colour over the angiogram, arrows along the flow in the plane", arrowed=True,
+    )  # fmt: skip
+    fastest = projected(material, sheet, (speed, velocity, "max"), scale, "speed-max", "fastest")
+    rows = [
+        {"name": "speed", "pictures": slices, "bar": scale.bar()},
+        {"name": "fastest", "pictures": fastest, "bar": scale.bar()},
+    ]
     if material.velocity_sd is not None:
-        rows.insert(1, _deviation(material, sheet, backgrounds))
+        rows.insert(1, _deviation(material, sheet, backgrounds, material.velocity_sd))
     return rows
 
 
-def _slices(material: Material, sheet: Sheet, backgrounds: list[str]) -> dict[str, Any]:
-    speed, velocity, scale = material.speed, material.velocity, speed_scale(material)
-    if speed is None or velocity is None:
-        raise RuntimeError("slices of the speed need a velocity")
-    pitch = pitch_of(material.frame, velocity.grid, finer=2)
-    pictures = []
+def _deviation(material: Material, sheet: Sheet, backgrounds: list[str], velocity_sd: VectorImage) -> dict[str, Any]:
+    moment = min(material.moment, velocity_sd.data.shape[3] - 1)
+    sd: Floats = np.linalg.norm(velocity_sd.data[:, :, :, moment], axis=-1)
+    scale = Scale.of_sizes("standard deviation", velocity_sd.unit, sd[sd > 0], "magma")
+    words = "standard deviation of the velocity in colour over the angiogram"
+    pictures = _slices(material, sheet, backgrounds, sd, velocity_sd, scale, "speed-sd", words)
+    return {"name": "sd", "pictures": pictures, "bar": scale.bar()}
+
+
+def _slices(
+    material: Material, sheet: Sheet, backgrounds: list[str], sizes: Floats, artifact: VectorImage, scale: Scale,
+    name: str, words: str, *, arrowed: bool = False,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """A quantity over the scan in the slices with most lumen, per view; where it is 0 the scan is seen."""
+    pitch = pitch_of(material.frame, artifact.grid, finer=2)
+    shown = []
     for view, background in zip(material.views, backgrounds, strict=True):
-        points = material.frame.pixels(view, pitch)
-        name = sheet.add(f"{view.name}-speed", scale.rgba(read(speed, velocity.grid, points, speed > 0)))
-        title = sheet.title(view)
-        alt = f"{title}: speed in colour over the angiogram, arrows along the flow in the plane."
-        layers = [(background, "scan dim"), (name, "field")]
-        drawing = lumen_outline(material, view) + _arrows(material, view)
-        pictures.append(sheet.show(Picture(view, title, alt, layers, drawing)))
-    return {"name": "speed", "pictures": pictures, "bar": scale.bar()}
+        pixels = read(sizes, artifact.grid, material.frame.pixels(view, pitch), sizes > 0)
+        layers = [(background, "scan dim"), (sheet.add(f"{view.name}-{name}", scale.rgba(pixels)), "field")]
+        title = cut_title(material.frame, view)
+        drawing = lumen_outline(material, view)
+        if arrowed:
+            drawing += _arrows(material, view)
+        shown.append(sheet.show(Picture(title, f"{title}: {words}.", layers, drawing, letters=view.letters)))
+    return shown
 
 
 def _arrows(material: Material, view: View) -> Markup:
     """Arrows of the velocity in the plane of a slice, centred where they belong."""
-    velocity, speed = material.velocity, material.speed
-    if velocity is None or speed is None:
-        return Markup("")
+    speed, velocity = _speed_of(material)
     step = max(max(material.frame.size) / ARROWS_ACROSS, 1.2 * float(velocity.grid.spacing.min()))
     points = material.frame.pixels(view, step).reshape(-1, 3)
     inside = speed > 0
@@ -72,39 +95,7 @@ def _arrows(material: Material, view: View) -> Markup:
         return Markup("")
     middle = material.frame.plane(view, points[known][keep])
     half = step * flat[keep] / fastest / np.maximum(length[keep], 1)[:, None]
-    data = arrows(middle - half, middle + half)
-    return stroke(data, "arrow-edge") + stroke(data, "arrow")
-
-
-def _deviation(material: Material, sheet: Sheet, backgrounds: list[str]) -> dict[str, Any]:
-    sd_image = material.velocity_sd
-    if sd_image is None:
-        raise RuntimeError("pictures of the standard deviation need one")
-    moment = min(material.moment, sd_image.data.shape[3] - 1)
-    sd: Floats = np.linalg.norm(sd_image.data[:, :, :, moment], axis=-1)
-    inside = sd > 0
-    scale = Scale("standard deviation", sd_image.unit or "unit not stated", *span(sd[inside], zero=True), "magma")
-    pitch = pitch_of(material.frame, sd_image.grid, finer=2)
-    pictures = []
-    for view, background in zip(material.views, backgrounds, strict=True):
-        points = material.frame.pixels(view, pitch)
-        name = sheet.add(f"{view.name}-speed-sd", scale.rgba(read(sd, sd_image.grid, points, inside)))
-        title = sheet.title(view)
-        alt = f"{title}: standard deviation of the velocity in colour over the angiogram."
-        layers = [(background, "scan dim"), (name, "field")]
-        pictures.append(sheet.show(Picture(view, title, alt, layers, lumen_outline(material, view))))
-    return {"name": "sd", "pictures": pictures, "bar": scale.bar()}
-
-
-def _fastest(material: Material, sheet: Sheet) -> dict[str, Any]:
-    speed, velocity, scale = material.speed, material.velocity, speed_scale(material)
-    if speed is None or velocity is None:
-        raise RuntimeError("a projection of the speed needs a velocity")
-    return {
-        "name": "fastest",
-        "pictures": projected(material, sheet, (speed, velocity, "max"), scale, "speed-max", "fastest"),
-        "bar": scale.bar(),
-    }
+    return arrows(middle, half)
 
 
 def projected(
@@ -121,8 +112,7 @@ def projected(
         raster = sheet.add(f"{view.name}-{name}", scale.rgba(pixels))
         title = f"{view.name.capitalize()}, {word} along the line of sight"
         alt = f"{scale.name.capitalize()} of the whole lumen, {title[0].lower()}{title[1:]}, in colour."
-        tags = sheet.tags(view, material.opening_places)
-        shown.append(
-            sheet.show(Picture(view, title, alt, [(raster, "field")], silhouette(material, view, "lumen faint"), tags))
-        )
+        tags = place_tags(material.frame, view, material.opening_places)
+        drawing = silhouette(material, view, "lumen faint")
+        shown.append(sheet.show(Picture(title, alt, [(raster, "field")], drawing, tags, view.letters)))
     return shown

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxfield.artifacts import Artifact, Centerline, Grid, Image, LabelMap, Metrics, Table, VectorImage
+from voxfield.report._origins import result_of, stage_of
 from voxfield.report._view import VIEWS, Frame, View, make_frame
 
 Floats = NDArray[np.float64]
@@ -121,18 +122,3 @@ class Material:
     def result(self, stage: str) -> dict[str, Any]:
         """Values that a stage wrote, of all metrics that are there; empty where it wrote none."""
         return result_of(self.metrics, stage)
-
-
-def result_of(metrics: Sequence[Metrics], stage: str) -> dict[str, Any]:
-    """Values that a stage wrote; empty where it wrote none."""
-    merged: dict[str, Any] = {}
-    for one in metrics:
-        if stage_of(one) == stage:
-            merged.update(one.values)
-    return merged
-
-
-def stage_of(artifact: Artifact) -> str | None:
-    """The stage that wrote an artifact, by its record; None for what was made in memory or came from elsewhere."""
-    record = artifact.origin.record if artifact.origin is not None else None
-    return str(record["stage"]) if record else None

@@ -81,6 +81,11 @@ def size(count: Any) -> str:
     return f"{count / 1e6:.1f}{SPACE}MB" if count >= 1e6 else f"{max(1, round(count / 1e3))}{SPACE}kB"
 
 
+def unit_text(unit: str | None) -> str:
+    """A unit in words where nobody stated it."""
+    return unit or "unit not stated"
+
+
 def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
     """About `count` round numbers from `low` to `high`: multiples of 1, 2 or 5 times a power of ten."""
     span = high - low

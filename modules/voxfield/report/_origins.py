@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from voxfield.artifacts import Artifact
+from voxfield.artifacts import Artifact, Metrics
 from voxfield.findings import LEVELS
 from voxfield.paths import run_folder
 
@@ -71,7 +71,32 @@ def all_findings(named: Named) -> list[dict[str, Any]]:
             else [{**finding.as_dict(), "stage": ""} for finding in artifact.findings]
         )
         found += [entry for entry in entries if entry not in found]
-    return sorted(found, key=lambda entry: -LEVELS.index(entry["level"]) if entry["level"] in LEVELS else 0)
+    return sorted(found, key=lambda entry: rank(entry["level"]))
+
+
+def rank(level: str) -> int:
+    """0 for the gravest level of a finding; unknown ones come last."""
+    return LEVELS[::-1].index(level) if level in LEVELS else len(LEVELS)
+
+
+def gravest(levels: Iterable[str]) -> str:
+    """The gravest of some levels; empty where there are none."""
+    return min(levels, key=rank, default="")
+
+
+def result_of(metrics: Sequence[Metrics], stage: str) -> dict[str, Any]:
+    """Values that a stage wrote; empty where it wrote none."""
+    merged: dict[str, Any] = {}
+    for one in metrics:
+        if stage_of(one) == stage:
+            merged.update(one.values)
+    return merged
+
+
+def stage_of(artifact: Artifact) -> str | None:
+    """The stage that wrote an artifact, by its record; None for what was made in memory or came from elsewhere."""
+    record = _record(artifact)
+    return str(record["stage"]) if record else None
 
 
 def packages(stages: Sequence[dict[str, Any]]) -> dict[str, str]:

@@ -1,20 +1,21 @@
 """Values to pixels: windows, colour maps, colour bars and a PNG writer.
 
 Colour maps are perceptually uniform (van der Walt and Smith's viridis family, and cividis), so that equal steps of the
-quantity look like equal steps. The PNG writer is twenty lines, since a page needs no more of the format than 8-bit grey
-and RGBA; its bytes depend on the pixels alone.
+quantity look like equal steps. Where signs differ, two colours of equal lightness part from a neutral grey that stands
+for 0 (Moreland 2009, "Diverging color maps for scientific visualization"). The PNG writer is twenty lines, since a page
+needs no more of the format than 8-bit grey and RGBA; its bytes depend on the pixels alone.
 """
 
 import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from voxfield.report._numbers import nice_ticks, number
+from voxfield.report._numbers import nice_ticks, number, unit_text
 
 Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
@@ -37,6 +38,19 @@ class Scale:
     low: float
     high: float
     colours: str
+
+    @classmethod
+    def of_sizes(cls, name: str, unit: str | None, sizes: Floats, colours: str = "viridis") -> Self:
+        """From 0 to (nearly) the largest of what has no sign, such as speeds and standard deviations."""
+        return cls(name, unit_text(unit), *span(sizes, zero=True), colours)
+
+    @classmethod
+    def of_values(cls, name: str, unit: str | None, values: Floats) -> Self:
+        """Of numbers with a sign: from the lowest to the highest, or about 0 where there are both signs."""
+        if values.min() < 0 < values.max():
+            _, end = span(np.abs(values), zero=True)
+            return cls(name, unit_text(unit), -end, end, "coolwarm")
+        return cls(name, unit_text(unit), *span(values), "viridis")
 
     def place(self, values: Any) -> Floats:
         """Values as 0 .. 1 along the map."""

@@ -8,7 +8,8 @@ from voxfield.report._anatomy import projections, slices
 from voxfield.report._facts import TRUTH_STAGES, comparison, grade_text, stenosis_text, truth_tables
 from voxfield.report._flow import speed_rows
 from voxfield.report._material import Material
-from voxfield.report._numbers import duration, fixed, percent, pressure_with_sd, significant
+from voxfield.report._numbers import fixed, percent, pressure_with_sd, significant, unit_text
+from voxfield.report._page import LAST, not_finished, tile
 from voxfield.report._pressure import along_vessel, pressure_pictures
 from voxfield.report._sheet import MOST_TAGS, Sheet
 from voxfield.report._tables import BRANCHES, BRIDGES, STENOSES, drop_table, known_columns
@@ -18,7 +19,7 @@ from voxfield.report._view import OBLIQUE_DEGREES
 Content = dict[str, Any]
 CONTENTS = (
     ("scan", "Scan and lumen"), ("vessels", "Vessels"), ("velocity", "Velocity"), ("pressure", "Pressure"),
-    ("grade", "Grade"), ("truth", "Against the truth"), ("findings", "Findings"), ("making", "How this was made"),
+    ("grade", "Grade"),
 )  # fmt: skip
 FLOW_WORDS = {  # row of pictures -> heading, caption
     "speed": (
@@ -151,53 +152,27 @@ def coverage_text(facts: Mapping[str, Any]) -> str:
     return f"The set holds the true grade with a probability of at least {percent(level, 0)}: {COVERAGE_WORDS}."
 
 
-def tiles(
-    facts: Mapping[str, Any], findings: list[dict[str, Any]], stages: list[dict[str, Any]]
-) -> list[dict[str, str]]:
+def tiles(facts: Mapping[str, Any]) -> list[dict[str, str]]:
     """The numbers at the head of the page, those that are known."""
     made: list[dict[str, str]] = []
-
-    def tile(what: str, value: str, more: str = "", kind: str = "") -> None:
-        made.append(one_tile(what, value, more, kind))
-
     if facts["grade"] is not None:
         low, high = facts["grade_set"] or (None, None)
-        tile(
-            "severity grade",
-            f"{facts['grade']}",
-            "no set" if low is None else f"set {low}" if low == high else f"set {low} to {high}",
-        )
+        words = "no set" if low is None else f"set {low}" if low == high else f"set {low} to {high}"
+        made.append(tile("severity grade", f"{facts['grade']}", words))
     if facts["stenosis"] is not None:
-        tile("narrowest stenosis", stenosis_text(facts), _stenosis_place(facts))
+        made.append(tile("narrowest stenosis", stenosis_text(facts), _stenosis_place(facts)))
     for fact, what in (("near_occlusions", "near-occlusions"), ("occlusions", "occlusions or gaps")):
         if facts.get(fact):
-            tile(what, f"{facts[fact]}", "no percentage", "warning")
+            made.append(tile(what, f"{facts[fact]}", "no percentage", "warning"))
     if facts["drop_pa"] is not None:
         value, mmhg = pressure_with_sd(facts["drop_pa"], facts["drop_sd_pa"]).rstrip(")").split(" (")
-        tile("largest pressure drop", value, f"{mmhg}, {facts['drop_from']} to {facts['drop_to']}")
+        made.append(tile("largest pressure drop", value, f"{mmhg}, {facts['drop_from']} to {facts['drop_to']}"))
     if facts["peak_speed"] is not None:
-        tile("peak speed", significant(facts["peak_speed"]), facts["speed_unit"] or "unit not stated")
+        made.append(tile("peak speed", significant(facts["peak_speed"]), unit_text(facts["speed_unit"])))
     if facts["dice"] is not None:
-        tile("Dice against the truth", fixed(facts["dice"], 3), "lumen")
+        made.append(tile("Dice against the truth", fixed(facts["dice"], 3), "lumen"))
     if facts["velocity_error"] is not None:
-        tile("velocity error", percent(facts["velocity_error"]), "relative L2")
-    return [*made, *run_tiles(findings, stages)]
-
-
-def one_tile(what: str, value: str, more: str = "", kind: str = "") -> dict[str, str]:
-    """A number at the head of a page, with a few words; `kind` is the level of a finding."""
-    return {"what": what, "value": value, "more": more, "kind": kind}
-
-
-def run_tiles(findings: list[dict[str, Any]], stages: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """What was found, and what it took to compute."""
-    grave = {level: sum(f["level"] == level for f in findings) for level in ("error", "warning", "info")}
-    worst = next((level for level in ("error", "warning") if grave[level]), "")
-    counts = ", ".join(f"{n} {level}" for level, n in grave.items() if n) or "none"
-    made = [one_tile("findings", str(len(findings)), counts, worst)]
-    if any(s["cpu_s"] is not None for s in stages):
-        seconds = duration(sum(s["cpu_s"] or 0 for s in stages))
-        made.append(one_tile("computing time", seconds, f"CPU, {len(stages)} stages"))
+        made.append(tile("velocity error", percent(facts["velocity_error"]), "relative L2"))
     return made
 
 
@@ -208,11 +183,9 @@ def _stenosis_place(facts: Mapping[str, Any]) -> str:
 
 def absences(material: Material, facts: Mapping[str, Any], failures: Sequence[Sequence[str]]) -> dict[str, list[str]]:
     """Per section a sentence for what is not there; what a stage refused is told in its own words."""
-    said: dict[str, list[str]] = {name: [] for name, _ in CONTENTS}
+    said: dict[str, list[str]] = {name: [] for name, _ in (*CONTENTS, *LAST)}
     for stage, reason, log in failures:
-        said[SECTION_OF.get(stage, "findings")].append(
-            f"{stage} did not finish: {reason}{f' (log: {log})' if log else ''}"
-        )
+        said[SECTION_OF.get(stage, "findings")].append(not_finished(stage, reason, log))
     told = {name for name, sentences in said.items() if sentences}
     plain = {
         "scan": _absent_lumen(material),

@@ -71,12 +71,20 @@ class Sheet:
             "scale": {"text": f"{bar:g} mm", "percent": round(100 * bar / width, 2)},
             "layers": picture.layers,
             "drawing": picture.drawing,
-            "tags": apart([self._in_percent(tag) for tag in picture.tags]),
+            "tags": self._apart(picture.tags),
         }
 
-    def _in_percent(self, tag: Tag) -> tuple[str, float, float]:
-        left, top = (round(100 * float(p) / s, 1) for p, s in zip(tag.place, self.size, strict=True))
-        return tag.text, left, top
+    def _apart(self, tags: Sequence[Tag]) -> list[dict[str, Any]]:
+        """The tags that lie in the picture, in per cent of it, moved down until none lies on another."""
+        placed: list[dict[str, Any]] = []
+        for tag in tags:
+            left, top = (round(100 * float(p) / s, 1) for p, s in zip(tag.place, self.size, strict=True))
+            if not (0 <= left <= 100 and 0 <= top <= 100):
+                continue
+            while any(abs(top - t["top"]) < TAG_HEIGHT and abs(left - t["left"]) < TAG_WIDTH for t in placed):
+                top = round(top + TAG_HEIGHT / 2, 1)
+            placed.append({"text": tag.text, "left": left, "top": top})
+        return placed
 
 
 def place_tags(frame: Frame, view: View, places: Mapping[str, Floats]) -> list[Tag]:

@@ -11,8 +11,6 @@ from markupsafe import Markup
 from voxfield import __version__
 from voxfield.report import _numbers as numbers
 
-NAVIGATION = "<!-- navigation -->"  # where a cohort page puts the way back into a subject's page
-
 
 @cache
 def environment() -> Environment:

@@ -8,6 +8,7 @@ from voxfield.stage import Context, Resources, stage
 
 if TYPE_CHECKING:
     from voxfield.report._material import Material
+    from voxfield.report._page import PageContent
 
 
 class SubjectPage(NamedTuple):
@@ -68,58 +69,45 @@ def subject(
     failures: what was tried for this subject and did not finish: stage, reason and log of each
     """
     from voxfield.report._material import Material
+    from voxfield.report._page import page
+    from voxfield.report._tables import require_columns
 
     del ctx  # nothing here is random
-    _require_columns(branches, ("branch", "length_mm"))
-    _require_columns(bridges, ("bridge", "length_mm"))
-    _require_columns(stenoses, ("grade", "degree_percent", "sd_percent"))
-    _require_columns(drops, ("opening", "name", "pressure_pa"))
+    require_columns(branches, ("branch", "length_mm"))
+    require_columns(bridges, ("bridge", "length_mm"))
+    require_columns(stenoses, ("grade", "degree_percent", "sd_percent"))
+    require_columns(drops, ("opening", "name", "pressure_pa"))
     material = Material(
         image, mask, probability, centerline, branches, bridges, stenoses, openings, velocity, velocity_sd, pressure,
         pressure_sd, drops, grade, metrics or (),
     )  # fmt: skip
-    return SubjectPage(Report(_pages(material, subject, claim, run_folder, failures)))
+    return SubjectPage(page(_content(material, failures), subject, claim, run_folder))
 
 
-def _require_columns(table: Table | None, names: Sequence[str]) -> None:
-    if table is not None:
-        for name in names:
-            table.column(name)
-
-
-def _pages(
-    material: "Material", name: str, claim: str, run_folder: str, failures: Sequence[Sequence[str]]
-) -> dict[str, bytes]:
+def _content(material: "Material", failures: Sequence[Sequence[str]]) -> "PageContent":
     from voxfield.report import _sections as sections
-    from voxfield.report._facts import comparison, facts_of, other_tables, truth_tables
-    from voxfield.report._origins import all_findings, linked_files, packages, stage_facts
+    from voxfield.report._facts import comparison, facts_of
+    from voxfield.report._page import PageContent
     from voxfield.report._sheet import Sheet
-    from voxfield.report._site import data, render
     from voxfield.report._thumbnail import thumbnail
 
-    sheet = Sheet(material.frame)
-    named = material.named()
-    facts, stages, findings = facts_of(material), stage_facts(named), all_findings(named)
+    sheet = Sheet(material.frame.size)
+    facts = facts_of(material)
     scan = sections.scan_section(material, sheet)
     velocity = sections.velocity_section(material, sheet, [stack["background"] for stack in scan["slices"]])
     pressure = sections.pressure_section(material, sheet)
-    absent = sections.absences(material, facts, failures)
-    title = f"Subject {name}" if name else "Subject"
     words = {
         **scan.pop("words"),
         "velocity": velocity.pop("velocity_words", ""),
         "along": pressure.pop("along_words"),
     }
-    page = render(
-        "subject.html.j2", title=title, claim=claim, words=words, absent=absent, contents=sections.CONTENTS,
-        tiles=sections.tiles(facts, findings, stages), findings=findings, stages=stages, versions=packages(stages),
-        compared=comparison(facts), truth=truth_tables(material.metrics), results=other_tables(material.metrics),
-        **linked_files(named, run_folder),
-        **scan, **velocity, **pressure, **sections.vessel_section(material, sheet), **sections.grade_section(facts),
+    return PageContent(
+        template="subject.html.j2", untitled="Subject", contents=sections.CONTENTS,
+        named=material.named(), metrics=material.metrics, facts=facts,
+        tiles=sections.tiles(facts), absent=sections.absences(material, facts, failures),
+        sections={
+            "words": words, **scan, **velocity, **pressure, **sections.vessel_section(material, sheet),
+            **sections.grade_section(facts),
+        },
+        assets=sheet.assets, thumbnail=thumbnail(material), compared=comparison(facts),
     )  # fmt: skip
-    sheet.assets["assets/thumbnail.png"] = thumbnail(material)
-    content = {
-        "schema": 1, "subject": name, "title": title, "claim": claim, "run_folder": run_folder, "facts": facts,
-        "findings": findings, "stages": stages, "absent": [s for said in absent.values() for s in said],
-    }  # fmt: skip
-    return {"index.html": page, "page.json": data(content), **sheet.assets}

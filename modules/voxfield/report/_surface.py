@@ -1,15 +1,20 @@
 """The stage `report.surface`: a field on a surface, how sure it is, and its singularities, on one page."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voxfield.artifacts import Artifact, Mesh, Metrics, PointField, Report, Table
 from voxfield.errors import InputError
 from voxfield.stage import Context, Resources, stage
 
-CLUSTER_COLUMNS = (
-    "x_mm", "y_mm", "z_mm", "spread_mm", "index", "probability", "source", "sink", "vortex", "saddle",
-)  # fmt: skip
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from voxfield.report._page import PageContent
+
+CONTENTS = (("field", "Field"), ("singularities", "Singularities"))
+MOST_ROWS = 30  # singularities in the table
 
 
 class SurfacePage(NamedTuple):
@@ -18,7 +23,7 @@ class SurfacePage(NamedTuple):
     page: Report
 
 
-@stage(resources=Resources(mem_mb=2000, runtime=10), version=1)
+@stage(resources=Resources(mem_mb=2000, runtime=10), version=2)
 def surface(
     field: PointField,
     mesh: Mesh | None = None,
@@ -42,109 +47,144 @@ def surface(
     clusters  of `fields.singularities`
     metrics   results of any stages, each recognised by its record
 
+    Vectors are shown by their size with arrows, scalars by their value with its sign.
+
     Settings
     subject: name of the subject, the heading of the page
     claim: what is said about where the data come from
     run_folder: the way from the page to its run folder, such as "../.."; the page links the files of the run through it
     failures: what was tried for this subject and did not finish: stage, reason and log of each
 
-    Raises InputError for points that are not in space, not the vertices of the mesh, or not those of the truth.
+    Raises InputError for points that are not in space, not the vertices of the mesh, or not those of the truth, and for
+    a truth in another unit.
     """
+    from voxfield.report._page import page
+    from voxfield.report._tables import CLUSTERS, require_columns
+
     del ctx  # nothing here is random
-    _require_space(field, mesh, truth)
-    for column in CLUSTER_COLUMNS:
-        if clusters is not None:
-            clusters.column(column)
+    _require_space(field, observed, truth)
+    _require_same(field, mesh, truth)
+    require_columns(clusters, CLUSTERS)
+    content = _content(field, mesh, observed, truth, clusters, metrics or (), failures)
+    return SurfacePage(page(content, subject, claim, run_folder))
+
+
+def _require_space(*fields: PointField | None) -> None:
+    for field in fields:
+        if field is not None and field.points.shape[1] != 3:
+            raise InputError(f"its points have {field.points.shape[1]} coordinates; a page shows surfaces in space",
+                             file=field.file)  # fmt: skip
+
+
+def _require_same(field: PointField, mesh: Mesh | None, truth: PointField | None) -> None:
+    """The same points everywhere, and a truth that the field can be compared with."""
+    if len(field.points) < 2:
+        raise InputError(f"holds {len(field.points)} points; a page shows at least 2", file=field.file)
+    if mesh is not None:
+        _require_places(field, mesh, mesh.vertices, "vertices")
+    if truth is not None:
+        _require_places(field, truth, truth.points, "points")
+        if truth.vectors.shape != field.vectors.shape or truth.unit != field.unit:
+            raise InputError(f"holds {truth.vectors.shape} values in {truth.unit!r}, the field {field.vectors.shape} "
+                             f"in {field.unit!r}", file=truth.file)  # fmt: skip
+
+
+def _require_places(field: PointField, other: Artifact, places: "NDArray[np.float64]", what: str) -> None:
+    import numpy as np
+
+    if len(places) != len(field.points):
+        raise InputError(f"has {len(places)} {what}, the field {len(field.points)} points", file=other.file)
+    if np.abs(places - field.points).max() > 1e-4 * np.ptp(field.points, axis=0).max():
+        raise InputError(f"its {what} are not the points of the field; expected the same places in the same order",
+                         file=other.file)  # fmt: skip
+
+
+def _content(
+    field: PointField, mesh: Mesh | None, observed: PointField | None, truth: PointField | None,
+    clusters: Table | None, metrics: Sequence[Metrics], failures: Sequence[Sequence[str]],
+) -> "PageContent":  # fmt: skip
+    from voxfield.report._page import PageContent
+    from voxfield.report._surface_pictures import pictures, quantities
+    from voxfield.report._tables import cluster_table
+
     named: list[tuple[str, Artifact | None]] = [
         ("field", field), ("mesh", mesh), ("observations", observed), ("true field", truth),
-        ("singularities", clusters), *(("metrics", m) for m in metrics or ()),
+        ("singularities", clusters), *(("metrics", m) for m in metrics),
     ]  # fmt: skip
-    return SurfacePage(Report(_pages(
-        field, mesh, observed, truth, clusters, [(name, a) for name, a in named if a is not None],
-        subject=subject, claim=claim, run_folder=run_folder, failures=failures,
-    )))  # fmt: skip
-
-
-def _require_space(field: PointField, mesh: Mesh | None, truth: PointField | None) -> None:
-    if field.points.shape[1] != 3:
-        raise InputError(f"its points have {field.points.shape[1]} coordinates; a page shows surfaces in space",
-                         file=field.file)  # fmt: skip
-    if mesh is not None and len(mesh.vertices) != len(field.points):
-        raise InputError(f"has {len(mesh.vertices)} vertices, the field {len(field.points)} points", file=mesh.file)
-    if truth is not None and truth.vectors.shape != field.vectors.shape:
-        raise InputError(f"has shape {truth.vectors.shape}, the field {field.vectors.shape}", file=truth.file)
-
-
-def _pages(
-    field: PointField, mesh: Mesh | None, observed: PointField | None, truth: PointField | None,
-    clusters: Table | None, named: Sequence[tuple[str, Artifact]], *,
-    subject: str, claim: str, run_folder: str, failures: Sequence[Sequence[str]],
-) -> dict[str, bytes]:  # fmt: skip
-    from voxfield.report._facts import other_tables, truth_tables
-    from voxfield.report._origins import all_findings, linked_files, packages, stage_facts
-    from voxfield.report._sections import run_tiles
-    from voxfield.report._site import data, render
-    from voxfield.report._surface_pictures import cluster_table, pictures
-
-    metrics = [artifact for _, artifact in named if isinstance(artifact, Metrics)]
-    stages, findings, facts = stage_facts(named), all_findings(named), _facts(field, metrics)
-    rows, assets = pictures(field, mesh, observed, truth, clusters)
-    absent = _absences(field, truth, clusters, failures)
-    title = f"Subject {subject}" if subject else "Field on a surface"
-    page = render(
-        "surface.html.j2", title=title, claim=claim, tiles=[*_tiles(facts, field), *run_tiles(findings, stages)],
-        rows=rows, has_mesh=mesh is not None, clusters=cluster_table(clusters), absent=absent,
-        truth=truth_tables(metrics), results=other_tables(metrics), findings=findings, stages=stages,
-        versions=packages(stages), **linked_files(named, run_folder),
+    shown = quantities(field, observed, truth, clusters)
+    rows, sheet, thumbnail = pictures(shown, field.points, mesh)
+    facts = _facts(field, metrics)
+    return PageContent(
+        template="surface.html.j2", untitled="Field on a surface", contents=CONTENTS,
+        named=[(name, artifact) for name, artifact in named if artifact is not None], metrics=metrics, facts=facts,
+        tiles=_tiles(field, facts), absent=_absences(field, truth, clusters, metrics, failures),
+        sections={
+            "words": _words(field, mesh, observed, clusters), "rows": rows,
+            "clusters": cluster_table(clusters, MOST_ROWS) if clusters is not None and len(clusters) else None,
+        },
+        assets=sheet.assets, thumbnail=thumbnail,
     )  # fmt: skip
-    content = {
-        "schema": 1, "subject": subject, "title": title, "claim": claim, "run_folder": run_folder, "facts": facts,
-        "findings": findings, "stages": stages, "absent": [s for said in absent.values() for s in said],
-    }  # fmt: skip
-    return {"index.html": page, "page.json": data(content), **assets}
+
+
+def _words(field: PointField, mesh: Mesh | None, observed: PointField | None, clusters: Table | None) -> str:
+    """What the pictures show."""
+    from voxfield.report._surface_pictures import is_scalar
+
+    said = [f"The {'cloud of points' if mesh is None else 'surface'} from three sides."]
+    if not is_scalar(field):
+        said.append("Arrows show the part of the vectors that lies in the picture.")
+    if observed is not None and field.sd is not None:
+        said.append("Dots are where the field was observed.")
+    if clusters is not None and len(clusters):
+        said.append("Words name the likeliest singularities in front.")
+    return " ".join(said)
 
 
 def _facts(field: PointField, metrics: Sequence[Metrics]) -> dict[str, Any]:
-    """What a cohort page compares, under the names of its columns."""
-    import numpy as np
+    """What a cohort page compares, under the names of its columns; the ends of a scalar are no speeds."""
+    from voxfield.report._origins import result_of
+    from voxfield.report._surface_pictures import is_scalar, values_of
 
-    from voxfield.report._material import result_of
-
-    judged = result_of(metrics, "fields.evaluate_points")
-    return {
-        "velocity_error": judged.get("relative_l2"),
-        "velocity_coverage": judged.get("coverage_95"),
-        "peak_speed": float(np.linalg.norm(field.vectors, axis=1).max()) if len(field.vectors) else None,
-        "speed_unit": field.unit,
-    }
+    judged, values = result_of(metrics, "fields.evaluate_points"), values_of(field)
+    error = {"velocity_error": judged.get("relative_l2"), "velocity_coverage": judged.get("coverage_95")}
+    if is_scalar(field):
+        return {**error, "lowest": float(values.min()), "highest": float(values.max()), "unit": field.unit}
+    return {**error, "peak_speed": float(values.max()), "speed_unit": field.unit}
 
 
-def _tiles(facts: dict[str, Any], field: PointField) -> list[dict[str, str]]:
-    from voxfield.report._numbers import percent, significant
-    from voxfield.report._sections import one_tile
+def _tiles(field: PointField, facts: dict[str, Any]) -> list[dict[str, str]]:
+    from voxfield.report._numbers import percent, significant, unit_text
+    from voxfield.report._page import tile
 
-    made = [one_tile("points", f"{len(field.points)}")]
-    if facts["peak_speed"] is not None:
-        made.append(one_tile("largest value", significant(facts["peak_speed"]), field.unit or "unit not stated"))
+    made = [tile("points", f"{len(field.points)}")]
+    for fact, what in (("peak_speed", "largest size"), ("lowest", "lowest value"), ("highest", "highest value")):
+        if fact in facts:
+            made.append(tile(what, significant(facts[fact]), unit_text(field.unit)))
     if facts["velocity_error"] is not None:
-        made.append(one_tile("error against the truth", percent(facts["velocity_error"]), "relative L2"))
+        made.append(tile("error against the truth", percent(facts["velocity_error"]), "relative L2"))
     if facts["velocity_coverage"] is not None:
-        made.append(one_tile("inside 95 % intervals", percent(facts["velocity_coverage"]), "components"))
+        made.append(tile("inside 95 % intervals", percent(facts["velocity_coverage"]), "components"))
     return made
 
 
 def _absences(
-    field: PointField, truth: PointField | None, clusters: Table | None, failures: Sequence[Sequence[str]]
-) -> dict[str, list[str]]:
+    field: PointField, truth: PointField | None, clusters: Table | None, metrics: Sequence[Metrics],
+    failures: Sequence[Sequence[str]],
+) -> dict[str, list[str]]:  # fmt: skip
     """Per section a sentence for what is not there."""
-    said = {
-        "field": [] if field.sd is not None else ["No standard deviation was given to say how sure this is."],
-        "singularities": [] if clusters is not None else ["Singularities were not looked for."],
-        "truth": [] if truth is not None else ["The true field is not known."],
-        "findings": [
-            f"{stage} did not finish: {reason}{f' (log: {log})' if log else ''}" for stage, reason, log in failures
-        ],
-    }
-    if clusters is not None and not len(clusters):
+    from voxfield.report._facts import truth_tables
+    from voxfield.report._page import LAST, not_finished
+
+    said: dict[str, list[str]] = {name: [] for name, _ in (*CONTENTS, *LAST)}
+    if field.sd is None:
+        said["field"].append("No standard deviation was given to say how sure this is.")
+    if clusters is None:
+        said["singularities"].append("Singularities were not looked for.")
+    elif not len(clusters):
         said["singularities"].append("No singularity was found in enough of the samples to be listed.")
+    if truth is None:
+        said["truth"].append("The true field is not known.")
+    elif not truth_tables(metrics):
+        said["truth"].append("The true field is known, but this one was not judged against it in numbers.")
+    said["findings"] += [not_finished(*failure) for failure in failures]
     return said

@@ -1,115 +1,144 @@
 """The pictures of a field on a surface: the field, how sure it is, its error, and where it was observed."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from markupsafe import Markup
 
 from voxfield.artifacts import Mesh, PointField, Table
-from voxfield.report._numbers import fixed, percent
-from voxfield.report._raster import Floats, Scale, grey, over, png, span
-from voxfield.report._sheet import MOST_TAGS, SCALE_LENGTHS_MM, Tag, apart
-from voxfield.report._surface_view import SIDES, Body, Seen, Side
+from voxfield.report._numbers import percent
+from voxfield.report._raster import Bytes, Floats, Scale, over
+from voxfield.report._sheet import MOST_TAGS, Picture, Sheet, Tag
+from voxfield.report._surface_view import PIXELS, SIDES, Body, Seen, Side
+from voxfield.report._tables import KINDS, likeliest
 
-KINDS = ("source", "sink", "vortex", "saddle")
-MOST_ROWS = 30
 SLACK = 2.0
 """Spacings behind the front at which a point still counts as seen."""
 
 
-def pictures(
-    field: PointField, mesh: Mesh | None, observed: PointField | None, truth: PointField | None, clusters: Table | None
-) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
-    """Rows of pictures, one a side, and the files behind them."""
-    body = Body(field.points, None if mesh is None else mesh.triangles)
-    seen = {side: body.seen(side) for side in SIDES}
-    size = np.linalg.norm(field.vectors, axis=1)
-    unit = field.unit or "unit not stated"
-    fastest = span(size, zero=True)
-    shown: list[tuple[str, str, Floats, Scale, PointField | None, str]] = [
-        ("field", "Posterior mean", size, Scale("size", unit, *fastest, "viridis"), field, "the posterior mean"),
-    ]
+class Quantity(NamedTuple):
+    """What a row of pictures shows.
+
+    name      of its files
+    title     over the row
+    words     what is in colour
+    values    (n,) at the points
+    arrows    vectors (n, 3) over the colours
+    observed  points that are dotted
+    clusters  singularities that are named
+    """
+
+    name: str
+    title: str
+    words: str
+    values: Floats
+    scale: Scale
+    arrows: Floats | None = None
+    observed: PointField | None = None
+    clusters: Table | None = None
+
+
+def is_scalar(field: PointField) -> bool:
+    """Whether it has one value a point, with a sign, and no direction."""
+    return bool(field.vectors.shape[1] == 1)
+
+
+def values_of(field: PointField) -> Floats:
+    """(n,) what is shown in colour: scalars as they are, of vectors their size."""
+    return field.vectors[:, 0] if is_scalar(field) else np.asarray(np.linalg.norm(field.vectors, axis=1))
+
+
+def quantities(
+    field: PointField, observed: PointField | None, truth: PointField | None, clusters: Table | None
+) -> list[Quantity]:
+    """What there is to see of a field, each as a value at every point."""
+    scale = _scale_of(field, truth)
+    found = [
+        Quantity(
+            "field", "Posterior mean", "the posterior mean", values_of(field), scale, _arrows_of(field),
+            clusters=clusters,
+        )
+    ]  # fmt: skip
     if truth is not None:
-        true = np.linalg.norm(truth.vectors, axis=1)
-        shown.append(("truth", "Truth", true, Scale("size", unit, *fastest, "viridis"), truth, "the true field"))
+        found.append(Quantity("truth", "Truth", "the true field", values_of(truth), scale, _arrows_of(truth)))
     if field.sd is not None:
         sd = np.linalg.norm(field.sd, axis=1)
-        scale = Scale("standard deviation", unit, *span(sd, zero=True), "magma")
-        shown.append(("sd", "Standard deviation", sd, scale, None, "the standard deviation"))
+        sd_scale = Scale.of_sizes("standard deviation", field.unit, sd, "magma")
+        found.append(Quantity("sd", "Standard deviation", "the standard deviation", sd, sd_scale, observed=observed))
     if truth is not None:
-        error = np.linalg.norm(field.vectors - truth.vectors, axis=1)
-        scale = Scale("error", unit, *span(error, zero=True), "magma")
-        shown.append(("error", "Error", error, scale, None, "the distance to the true field"))
-    rows, assets = [], {}
-    for name, title, values, scale, arrows, words in shown:
-        row = []
-        for side in SIDES:
-            path = f"assets/{name}-{SIDES.index(side)}.png"
-            assets[path] = png(scale.rgba(seen[side].pixels(values)))
-            drawing = _arrows(seen[side], arrows, fastest[1], body.spacing)
-            if name == "sd" and observed is not None:
-                drawing += _dots(seen[side], observed, body)
-            tags = _tags(seen[side], clusters, body) if name == "field" else []
-            row.append(_picture(side, seen[side], path, f"{title}, {side.name}: {words} in colour.", drawing, tags))
-        rows.append({"title": title, "pictures": row, "bar": scale.bar()})
-    front = seen[SIDES[0]]
-    there = np.isfinite(front.pixels(size))
-    backdrop = grey(np.where(there, 0.0, 0.0), 0.0, 1.0)
-    assets["assets/thumbnail.png"] = png(over(backdrop, shown[0][3].rgba(front.pixels(size))))
-    return rows, assets
+        found.append(_error(field, truth))
+    return found
 
 
-def _arrows(seen: Seen, field: PointField | None, longest: float, spacing: float) -> Markup:
-    if field is None or field.vectors.shape[1] != len(SIDES):
-        return Markup("")
-    return seen.arrows(field.vectors, longest, SLACK * spacing)
+def _scale_of(field: PointField, truth: PointField | None) -> Scale:
+    """One scale for the field and the truth, wide enough for both."""
+    values = np.concatenate([values_of(f) for f in (field, truth) if f is not None])
+    if is_scalar(field):
+        return Scale.of_values("value", field.unit, values)
+    return Scale.of_sizes("size", field.unit, values)
 
 
-def _dots(seen: Seen, observed: PointField, body: Body) -> Markup:
-    """A dot wherever something was observed."""
-    flat = seen.place(observed.points, body)
+def _error(field: PointField, truth: PointField) -> Quantity:
+    difference = field.vectors - truth.vectors
+    if is_scalar(field):
+        error, words = difference[:, 0], "the posterior mean minus the true field"
+        return Quantity("error", "Error", words, error, Scale.of_values("mean minus truth", field.unit, error))
+    error, words = np.linalg.norm(difference, axis=1), "the distance to the true field"
+    return Quantity("error", "Error", words, error, Scale.of_sizes("error", field.unit, error, "magma"))
+
+
+def _arrows_of(field: PointField) -> Floats | None:
+    return None if is_scalar(field) else field.vectors
+
+
+def pictures(shown: Sequence[Quantity], points: Floats, mesh: Mesh | None) -> tuple[list[dict[str, Any]], Sheet, Bytes]:
+    """Rows of pictures, one a side, the files behind them, and a small picture of the first quantity from the front."""
+    body = Body(points, None if mesh is None else mesh.triangles)
+    sides = {side: body.seen(side) for side in SIDES}
+    size = body.frame[1]
+    sheet = Sheet((size, size))
+    rows = [
+        {
+            "title": quantity.title,
+            "pictures": [_picture(quantity, sides[side], side, body, sheet) for side in SIDES],
+            "bar": quantity.scale.bar(),
+        }
+        for quantity in shown
+    ]
+    front = shown[0].scale.rgba(sides[SIDES[0]].pixels(shown[0].values))
+    return rows, sheet, over(np.zeros((PIXELS, PIXELS), np.uint8), front)
+
+
+def _picture(quantity: Quantity, seen: Seen, side: Side, body: Body, sheet: Sheet) -> dict[str, Any]:
+    slack = SLACK * body.spacing
+    raster = sheet.add(f"{quantity.name}-{SIDES.index(side)}", quantity.scale.rgba(seen.pixels(quantity.values)))
+    drawing = Markup("")
+    if quantity.arrows is not None:
+        drawing += seen.arrows(quantity.arrows, quantity.scale.high, slack)
+    if quantity.observed is not None:
+        drawing += _dots(seen, seen.place(quantity.observed.points, body), slack)
+    tags = [] if quantity.clusters is None else _tags(seen, quantity.clusters, body)
+    alt = f"{quantity.title}, {side.name}: {quantity.words} in colour."
+    return sheet.show(Picture(side.name.capitalize(), alt, [(raster, "field")], drawing, tags))
+
+
+def _dots(seen: Seen, places: Floats, slack: float) -> Markup:
+    """A dot at each of the places (k, 3) of a picture that are in front."""
     dots = Markup("").join(
         Markup('<circle cx="{:.2f}" cy="{:.2f}" r="{:.2f}"/>').format(x, y, seen.size / 250)
-        for x, y, _ in flat[seen.visible(flat, SLACK * body.spacing)]
+        for x, y, _ in places[seen.visible(places, slack)]
     )
     return Markup('<g class="observed">{}</g>').format(dots)
 
 
-def _tags(seen: Seen, clusters: Table | None, body: Body) -> list[Tag]:
+def _tags(seen: Seen, clusters: Table, body: Body) -> list[Tag]:
     """The likeliest singularities by name, where they are in front."""
-    if clusters is None:
-        return []
-    rows = sorted(clusters.rows(), key=lambda row: -row["probability"])[:MOST_TAGS]
-    tags = []
-    for row in rows:
-        flat = seen.place(np.array([[row[f"{axis}_mm"] for axis in "xyz"]]), body)
-        if seen.visible(flat, SLACK * body.spacing)[0]:
-            kind = max(KINDS, key=lambda name: row[name])
-            place = 100 * flat[0] / seen.size
-            tags.append(Tag(f"{kind} {percent(row['probability'], 0)}", *(round(float(p), 1) for p in place[:2])))
-    return tags
+    rows = likeliest(clusters, MOST_TAGS)
+    places = seen.place(np.array([[row[f"{axis}_mm"] for axis in "xyz"] for row in rows]).reshape(-1, 3), body)
+    visible = seen.visible(places, SLACK * body.spacing)
+    return [Tag(_named(row), place[:2]) for row, place, there in zip(rows, places, visible, strict=True) if there]
 
 
-def _picture(side: Side, seen: Seen, path: str, alt: str, drawing: Markup, tags: list[Tag]) -> dict[str, Any]:
-    """What the template of a picture needs."""
-    bar = max((length for length in SCALE_LENGTHS_MM if length <= 0.3 * seen.size), default=SCALE_LENGTHS_MM[0])
-    return {
-        "title": side.name.capitalize(), "alt": alt, "letters": {}, "width": round(seen.size, 2),
-        "height": round(seen.size, 2), "scale": {"text": f"{bar:g} mm", "percent": round(100 * bar / seen.size, 2)},
-        "layers": [(path, "field")], "drawing": drawing, "tags": apart(tags),
-    }  # fmt: skip
-
-
-def cluster_table(clusters: Table | None) -> dict[str, Any] | None:
-    """The likeliest singularities as the template of a table wants them."""
-    if clusters is None or not len(clusters):
-        return None
-    rows = sorted(clusters.rows(), key=lambda row: -row["probability"])[:MOST_ROWS]
-    names = ("place, mm", "spread, mm", "index", "probability", *KINDS)
-    written = []
-    for row in rows:
-        place = ", ".join(fixed(row[f"{axis}_mm"], 1) for axis in "xyz")
-        cells = [(place, place), (row["spread_mm"], fixed(row["spread_mm"], 1)), (row["index"], f"{row['index']:+d}")]
-        cells += [(row[name], percent(row[name], 0)) for name in ("probability", *KINDS)]
-        written.append([{"value": value, "text": text, "numeric": n > 0} for n, (value, text) in enumerate(cells)])
-    return {"columns": [{"label": name, "numeric": n > 0} for n, name in enumerate(names)], "rows": written}
+def _named(row: Mapping[str, Any]) -> str:
+    return f"{max(KINDS, key=lambda kind: row[kind])} {percent(row['probability'], 0)}"

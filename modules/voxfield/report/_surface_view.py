@@ -13,7 +13,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from voxfield.report._raster import Floats
-from voxfield.report._vector import arrows, stroke
+from voxfield.report._vector import arrows
 
 PIXELS = 300
 MARGIN = 0.05
@@ -168,6 +168,4 @@ class Seen:
         _, first = np.unique(column[:, 1] * ARROWS_ACROSS + column[:, 0], return_index=True)
         chosen = there[first]
         half = cell / 2 * (vectors[chosen] @ self.axes[:2].T) / longest / np.maximum(length[chosen], 1)[:, None]
-        middle = self.flat[chosen, :2]
-        data = arrows(middle - half, middle + half)
-        return stroke(data, "arrow-edge") + stroke(data, "arrow")
+        return arrows(self.flat[chosen, :2], half)

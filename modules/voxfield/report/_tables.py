@@ -4,10 +4,19 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from voxfield.artifacts import Table
-from voxfield.report._numbers import PASCAL_PER_MMHG, fixed, percent, significant, with_sd
+from voxfield.report._numbers import MINUS, PASCAL_PER_MMHG, fixed, percent, significant, with_sd
 
 NO_PARENT = -1
+KINDS = ("source", "sink", "vortex", "saddle")
+CLUSTERS = ("x_mm", "y_mm", "z_mm", "spread_mm", "index", "probability", *KINDS)
 Column = tuple[str, str, Callable[[Any], str], bool]  # column, label, wording, numeric
+
+
+def require_columns(table: Table | None, names: Sequence[str]) -> None:
+    """Raise InputError where a table that is there lacks one of these columns."""
+    if table is not None:
+        for name in names:
+            table.column(name)
 
 
 def _mm(value: Any) -> str:
@@ -94,6 +103,29 @@ def _drop_cells(row: dict[str, Any], known: list[str]) -> list[dict[str, Any]]:
         _cell(in_mmhg, with_sd(in_mmhg, sd and sd / PASCAL_PER_MMHG), True),
     ]
     return cells + [_cell(row[name], significant(row[name]), True) for name in known]
+
+
+def likeliest(clusters: Table, count: int) -> list[dict[str, Any]]:
+    """Rows of the singularities with the highest probabilities."""
+    return sorted(clusters.rows(), key=lambda row: -row["probability"])[:count]
+
+
+def cluster_table(clusters: Table, count: int) -> dict[str, Any]:
+    """The likeliest singularities."""
+    shares = ("probability", *KINDS)
+    labels = ("place, mm", "spread, mm", "index", *shares)
+    columns = [{"label": label, "numeric": label != labels[0]} for label in labels]
+    return {"columns": columns, "rows": [_cluster_cells(row, shares) for row in likeliest(clusters, count)]}
+
+
+def _cluster_cells(row: dict[str, Any], shares: Sequence[str]) -> list[dict[str, Any]]:
+    place = ", ".join(fixed(row[f"{axis}_mm"], 1) for axis in "xyz")
+    cells = [
+        _cell(place, place, False),
+        _cell(row["spread_mm"], fixed(row["spread_mm"], 1), True),
+        _cell(row["index"], f"{row['index']:+d}".replace("-", MINUS), True),
+    ]
+    return cells + [_cell(row[name], percent(row[name], 0), True) for name in shares]
 
 
 def _cell(value: Any, text: str, numeric: bool) -> dict[str, Any]:

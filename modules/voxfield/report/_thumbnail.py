@@ -2,14 +2,14 @@
 
 from voxfield.report._flow import speed_scale
 from voxfield.report._material import Material
-from voxfield.report._raster import grey, over, png, window
+from voxfield.report._raster import Bytes, grey, over, window
 from voxfield.report._sight import look_through
 from voxfield.report._view import project, read_flat
 
 PIXELS = 160
 
 
-def thumbnail(material: Material) -> bytes:
+def thumbnail(material: Material) -> Bytes:
     """The whole volume from the front, with the speed in colour where known."""
     view, frame, image = material.views[min(1, len(material.views) - 1)], material.frame, material.image
     pitch = min(frame.size) / PIXELS
@@ -19,4 +19,4 @@ def thumbnail(material: Material) -> bytes:
         grid = material.velocity.grid
         fastest, present = project(material.speed, grid, frame, view, material.speed > 0, "max")
         layers.append(speed_scale(material).rgba(read_flat(fastest, grid, frame, view, pitch, present)))
-    return png(over(grey(sight.pixels, sight.low, sight.high), *layers))
+    return over(grey(sight.pixels, sight.low, sight.high), *layers)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from voxfield.artifacts import Centerline
 from voxfield.report._material import Material
 from voxfield.report._raster import Scale, span
-from voxfield.report._sheet import Picture, Sheet
+from voxfield.report._sheet import Picture, Sheet, place_tags
 from voxfield.report._vector import path_data, stroke, tube
 from voxfield.report._view import View
 
@@ -37,10 +37,11 @@ def tree_pictures(material: Material, sheet: Sheet) -> tuple[list[dict[str, Any]
     scale = Scale("radius", "mm", *_ends(known), "viridis")
     shown = []
     for view in material.views:
-        tags = sheet.tags(view, material.opening_places)
+        tags = place_tags(material.frame, view, material.opening_places)
         title = f"{view.name.capitalize()} projection"
         alt = f"The centerline tree seen in {view.name} direction, as tubes of true width in the colours of the radius."
-        shown.append(sheet.show(Picture(view, title, alt, [], draw_tree(tree, material, view, scale), tags)))
+        drawing = draw_tree(tree, material, view, scale)
+        shown.append(sheet.show(Picture(title, alt, [], drawing, tags, view.letters)))
     return shown, scale.bar()
 
 

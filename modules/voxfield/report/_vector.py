@@ -32,7 +32,13 @@ def outline(share: Floats, size: tuple[float, float]) -> str:
     return path_data([(line[:, ::-1] - 0.5) * step for line in lines])
 
 
-def arrows(tails: Floats, tips: Floats) -> str:
+def arrows(middles: Floats, halves: Floats) -> Markup:
+    """Bright arrows with a dark edge: their middles (n, 2), and from there to their tips (n, 2)."""
+    data = _arrow_data(middles - halves, middles + halves)
+    return stroke(data, "arrow-edge") + stroke(data, "arrow")
+
+
+def _arrow_data(tails: Floats, tips: Floats) -> str:
     """The `d` of arrows from (n, 2) to (n, 2)."""
     back = HEAD * (tails - tips)
     wings = []

@@ -201,7 +201,7 @@ def project(values: NDArray[Any], grid: Grid, frame: Frame, view: View, mask: Ma
 
     how  "max" the largest along the line of sight, "mean" the mean
     """
-    axis = _voxel_axis(grid, frame, view)
+    axis = voxel_axis(grid, frame, view)
     present = np.asarray(mask.any(axis=axis, keepdims=True), dtype=bool)
     if how == "max":
         flat = np.max(values, axis=axis, keepdims=True, where=mask, initial=values.min())
@@ -215,7 +215,7 @@ def read_flat(
     flat: NDArray[Any], grid: Grid, frame: Frame, view: View, pitch: float, mask: Mask | None = None
 ) -> Floats:
     """A projection of `project` at the pixels of a view."""
-    axis = _voxel_axis(grid, frame, view)
+    axis = voxel_axis(grid, frame, view)
     shape = list(grid.shape)
     shape[axis] = 1
     points = frame.pixels(view, pitch)
@@ -224,6 +224,6 @@ def read_flat(
     return read(flat, Grid((shape[0], shape[1], shape[2]), grid.affine), grid.world(index), mask)
 
 
-def _voxel_axis(grid: Grid, frame: Frame, view: View) -> int:
+def voxel_axis(grid: Grid, frame: Frame, view: View) -> int:
     """The voxel axis that lies nearest to the line of sight."""
     return int(np.argmax(np.abs(grid.axes.T @ frame.body[:, view.axis])))
