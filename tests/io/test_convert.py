@@ -214,7 +214,7 @@ def test_structured_points_that_are_damaged(tmp_path: Path) -> None:
 
 def test_another_format_and_a_missing_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.dcm").write_bytes(b"x")
-    with pytest.raises(InputError, match="expected NRRD, MetaImage, legacy VTK, HDF5 or PNG"):
+    with pytest.raises(InputError, match="expected NRRD, MetaImage, legacy VTK, HDF5, PNG, DICOM or NIfTI"):
         convert(RawFile(tmp_path / "a.dcm"))
     write_h5(tmp_path / "a.h5", (4, 3, 5))
     monkeypatch.setitem(sys.modules, "h5py", None)

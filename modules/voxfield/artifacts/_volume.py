@@ -115,9 +115,11 @@ def as_array(data: ArrayLike, kind: str) -> NDArray[Any]:
 
 
 def _note_thin(grid: Grid, inspection: Inspection) -> None:
-    if min(grid.shape) < THIN:
+    """Two slices are a mistake or a problem; one is a plane."""
+    least = min((extent for extent in grid.shape if extent > 1), default=THIN)
+    if least < THIN:
         inspection.note(
             "thin-volume",
             "warning",
-            f"has only {min(grid.shape)} voxels along one axis ({' x '.join(map(str, grid.shape))})",
+            f"has only {least} voxels along one axis ({' x '.join(map(str, grid.shape))})",
         )

@@ -44,14 +44,18 @@ def convert(
     velocity_unit: Literal["auto", "m/s", "cm/s", "mm/s", "unknown"] = "auto",
     pixel_mm: Annotated[float, Gt(0)] = 1.0,
     reduce: Annotated[int, Ge(1), Le(64)] = 1,
+    view: Literal["slice", "radiograph"] = "slice",
+    mirrored: bool = False,
     ctx: Context = Context(),
 ) -> Converted:
-    """Convert NRRD, MetaImage, VTK structured points, 4D-flow HDF5 or grey PNG; resample nothing, keep no header text.
+    """Convert NRRD, MetaImage, VTK structured points, 4D-flow HDF5, grey PNG or DICOM radiographs; resample nothing.
 
-    The format follows from the first bytes: NRRD and MetaImage (read by SimpleITK), legacy VTK (vtk), HDF5 (h5py); the
-    libraries come with the extra `formats`. Axes are turned to RAS+ by the affine alone, so voxels stay where they
-    are; a grey PNG becomes one slice with its rows along x. Velocities that are NaN stay NaN: they were not measured.
-    Names, dates and comments in a header are dropped, since they may identify a person.
+    The format follows from the first bytes: NRRD, MetaImage and DICOM (read by SimpleITK), legacy VTK (vtk), HDF5
+    (h5py); the libraries come with the extra `formats`. NIfTI is taken as well, for tables that mix formats. Axes are
+    turned to RAS+ by the affine alone, so voxels stay where they are. A grey PNG becomes one slice with its rows along
+    x. A radiograph, which a DICOM file of one frame always is, becomes a coronal plane (x, 1, z) about the origin;
+    where the file does not say otherwise, its right edge is the patient's left. Velocities that are NaN stay NaN: they
+    were not measured. Names, dates and comments in a header are dropped, since they may identify a person.
 
     Settings
     content: what a scalar volume is, `image` or `labels` (whole numbers); `auto` takes it for an image

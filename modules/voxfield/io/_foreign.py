@@ -47,11 +47,13 @@ class Pixels:
     pixel_mm  edge of a pixel, mm
     reduce    pixels that are averaged along each edge
     labels    whether pixels above 0 are foreground; else they are intensities
+    coronal   whether it is a radiograph, a plane (x, 1, z); else it is a slice (rows, columns, 1)
     """
 
     pixel_mm: float
     reduce: int
     labels: bool
+    coronal: bool = False
 
 
 def need(module: str, format_name: str) -> Any:

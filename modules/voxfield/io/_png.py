@@ -1,7 +1,8 @@
 """Grey PNG pictures, as volumes of one slice, on Pillow.
 
-Rows become x and columns y. A PNG says nothing about millimetres that could be trusted, so the edge of a pixel is
-given; the picture's corner lies at the origin, so that pictures of one field with different pixels stay in register.
+Rows become x and columns y, or, of a radiograph, z and x. A PNG says nothing about millimetres that could be trusted,
+so the edge of a pixel is given; the picture's corner lies at the origin (the middle of a radiograph), so that pictures
+of one field with different pixels stay in register.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from PIL import Image as Picture
 from voxfield.artifacts import Limits
 from voxfield.errors import InputError
 from voxfield.io._foreign import Foreign, Pixels, within_limit
+from voxfield.io._picture import radiograph_affine
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,9 +36,14 @@ def read_png(path: Path, limits: Limits, pixels: Pixels) -> Foreign:
     if reduce > 1 or pixels.labels:
         values = values.reshape(rows // reduce, reduce, columns // reduce, reduce).mean(axis=(1, 3), dtype=np.float32)
     edge = pixels.pixel_mm * reduce
+    if pixels.coronal:
+        return _on(radiograph_affine(values.shape, edge, edge), values.T[:, None, :], pixels)
     affine = np.diag([edge, edge, edge, 1.0])
     affine[:3, 3] = edge / 2
-    volume = values[:, :, None]
+    return _on(affine, values[:, :, None], pixels)
+
+
+def _on(affine: NDArray[Any], volume: NDArray[Any], pixels: Pixels) -> Foreign:
     if pixels.labels:
         return Foreign(affine, mask=volume, oriented=False)
     return Foreign(affine, volume, oriented=False)

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from voxfield.phantoms._chest_ct import chest_ct as chest_ct
     from voxfield.phantoms._cohort import cohort as cohort
     from voxfield.phantoms._geometry import geometry as geometry
+    from voxfield.phantoms._knee import knee as knee
+    from voxfield.phantoms._knees import knees as knees
     from voxfield.phantoms._surface import surface as surface
     from voxfield.phantoms._vessel import vessel as vessel
 
@@ -19,6 +21,8 @@ __getattr__, __dir__, __all__ = lazy(
         "chest_ct": "_chest_ct",
         "cohort": "_cohort",
         "geometry": "_geometry",
+        "knee": "_knee",
+        "knees": "_knees",
         "surface": "_surface",
         "vessel": "_vessel",
     },
