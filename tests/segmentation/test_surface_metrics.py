@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import gaussian_filter
+from scipy.spatial.distance import cdist
 
 from voxfield.segmentation.metrics._cells import mixed_cells, surface_elements
 from voxfield.segmentation.metrics._foreground import foreground
-from voxfield.segmentation.metrics._surface import surface_dice, surface_distances
+from voxfield.segmentation.metrics._surface import FAR, MANY, surface_dice, surface_distances
 
 SPACING = np.array([0.5, 0.7, 1.2])
 GRIDS = [np.ones(3), np.array([1.0, 1.0, 2.5]), SPACING]
@@ -140,3 +141,20 @@ def test_empty_masks() -> None:
     assert distances(empty, empty, SPACING) == {"hd95_mm": 0.0, "assd_mm": 0.0}
     assert distances(full, empty, SPACING) == {"hd95_mm": None, "assd_mm": None}
     assert (nsd(empty, empty, SPACING, 1), nsd(full, empty, SPACING, 1)) == (1.0, 0.0)
+
+
+def test_surfaces_far_from_each_other_have_their_true_distances() -> None:
+    """Beyond what the tree is asked for, a distance transform answers: one distance, whoever found it."""
+    rng = np.random.default_rng(4)
+    ours, theirs = np.zeros((2, 90, 40, 20), bool)
+    ours[rng.integers(0, 30, 900), rng.integers(0, 40, 900), rng.integers(0, 20, 900)] = True
+    theirs[rng.integers(60, 90, 300), rng.integers(0, 40, 300), rng.integers(0, 20, 300)] = True
+    theirs[28, 20, 10] = True  # some points of ours are near
+    sets = [np.argwhere(mask) * SPACING for mask in (ours, theirs)]  # nothing is inside: every voxel is surface
+    between = cdist(*sets)
+    forth, back = between.min(axis=1), between.min(axis=0)
+    assert (forth > FAR * max(SPACING)).sum() > MANY
+    assert distances(ours, theirs, SPACING) == pytest.approx({
+        "hd95_mm": max(np.percentile(forth, 95), np.percentile(back, 95)),
+        "assd_mm": np.concatenate([forth, back]).mean(),
+    })  # fmt: skip

@@ -15,16 +15,22 @@ surface as elements between the voxels, each with its area in mm^2 (`_cells.surf
 
 The paper's code has the same elements and takes their area from marching cubes. Along an axis where the mask is
 one voxel thick nothing is a surface, so that an image (x, y, 1) has outlines. A k-d tree in place of distance
-transforms makes the cost follow the surface and not the volume.
+transforms makes the cost follow the surface and not the volume. It prunes nothing where points are far and all about
+as far, as in a mask that has nothing to do with its reference (7 ms a point, measured): many such points are looked up
+in a distance transform.
 
 Empty masks: both empty is distance 0 and NSD 1; one empty has no distance (None) and NSD 0.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from voxfield.segmentation.metrics._cells import Cells, Floats, surface_elements
 from voxfield.segmentation.metrics._foreground import Foreground
+
+FAR = 10.0  # voxel edges, beyond which a point counts as far
+MANY = 200  # far points that a tree is still asked for
 
 
 def voxel_surface(mask: Foreground, spacing: Floats) -> Floats:
@@ -43,7 +49,8 @@ def surface_distances(prediction: Foreground, reference: Foreground, spacing: Fl
     if not len(prediction.places) or not len(reference.places):
         distance = 0.0 if len(prediction.places) == len(reference.places) else None
         return {"hd95_mm": distance, "assd_mm": distance}
-    forth, back = _nearest(voxel_surface(prediction, spacing), voxel_surface(reference, spacing))
+    ours, theirs = voxel_surface(prediction, spacing), voxel_surface(reference, spacing)
+    forth, back = _nearest(ours, theirs, spacing), _nearest(theirs, ours, spacing)
     return {
         "hd95_mm": float(max(np.percentile(forth, 95), np.percentile(back, 95))),
         "assd_mm": float(np.concatenate([forth, back]).mean()),
@@ -58,11 +65,35 @@ def surface_dice(
     if not len(sides[0][0]) or not len(sides[1][0]):
         return float(len(sides[0][0]) == len(sides[1][0]))
     # Distances are sums of squares of products: a tolerance that equals one must not fail by round-off.
-    within = np.concatenate(_nearest(sides[0][0], sides[1][0])) <= tolerance_mm * (1 + 1e-9)
+    within = np.concatenate([_within(a[0], b[0], tolerance_mm * (1 + 1e-9)) for a, b in (sides, sides[::-1])])
     area = np.concatenate([sides[0][1], sides[1][1]])
     return float(area[within].sum() / area.sum()) if not within.all() else 1.0
 
 
-def _nearest(ours: Floats, theirs: Floats) -> tuple[Floats, Floats]:
-    """Distance (n,) of each of our points (n, 3) to the nearest of theirs (m, 3), and (m,) the other way."""
-    return np.asarray(cKDTree(theirs).query(ours)[0]), np.asarray(cKDTree(ours).query(theirs)[0])
+def _within(ours: Floats, theirs: Floats, limit: float) -> NDArray[np.bool_]:
+    """Which of our points (n, 3) have one of theirs (m, 3) at most `limit` away."""
+    nearest, _ = cKDTree(theirs).query(ours, distance_upper_bound=np.nextafter(limit, np.inf))
+    return np.asarray(np.isfinite(nearest))
+
+
+def _nearest(ours: Floats, theirs: Floats, spacing: Floats) -> Floats:
+    """Distance (n,) in mm of each of our voxel centres (n, 3) to the nearest of theirs (m, 3)."""
+    tree = cKDTree(theirs)
+    distance = np.asarray(tree.query(ours, distance_upper_bound=FAR * spacing.max())[0])
+    far = ~np.isfinite(distance)
+    look_up = _transformed if far.sum() > MANY else lambda points, *_: tree.query(points)[0]
+    if far.any():
+        distance[far] = look_up(ours[far], theirs, spacing)
+    return distance
+
+
+def _transformed(ours: Floats, theirs: Floats, spacing: Floats) -> Floats:
+    """The same for many far points, by a distance transform of the box of both."""
+    import edt
+
+    there, asked = (np.rint(points / spacing).astype(np.intp) for points in (theirs, ours))
+    low = np.minimum(there.min(axis=0), asked.min(axis=0))
+    high = np.maximum(there.max(axis=0), asked.max(axis=0))
+    away = np.ones(high - low + 1, np.uint8)
+    away[tuple((there - low).T)] = 0
+    return np.asarray(edt.edt(away, anisotropy=tuple(spacing))[tuple((asked - low).T)], np.float64)
