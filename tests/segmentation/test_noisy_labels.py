@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from voxfield import registry
+from voxfield import memorisation, registry
 from voxfield.artifacts import Cohort, Image, LabelMap
 from voxfield.context import Context
 from voxfield.errors import InputError, SettingsError
 from voxfield.runner import Call, run
 from voxfield.segmentation import _optimise, _scans, predict, train
-from voxfield.segmentation.noise import _correction, _memorising, _scales
+from voxfield.segmentation.noise import _correction, _scales
 from voxfield.segmentation.noise._readers import PACE, RELIABLE, ReaderNoise, entropy
 
 AFFINE = np.eye(4)
@@ -53,18 +53,18 @@ def test_scales_that_agree_cost_nothing() -> None:
 def test_the_curve_is_found_again(parameters: tuple[float, float, float]) -> None:
     a, b, c = parameters
     course = [a * (1 - math.exp(-b * t**c)) for t in range(1, 15)]
-    assert _memorising.fit(course) == pytest.approx(parameters, rel=1e-3)
+    assert memorisation.fit(course) == pytest.approx(parameters, rel=1e-3)
     step = 1e-5
     numeric = (a * math.exp(-b * (3 - step) ** c) - a * math.exp(-b * (3 + step) ** c)) / (2 * step)
-    assert _memorising.slope(parameters, 3.0) == pytest.approx(numeric, rel=1e-4)
+    assert memorisation.slope(parameters, 3.0) == pytest.approx(numeric, rel=1e-4)
 
 
 def test_memorisation_begins_where_the_slope_has_fallen_by_nine_tenths() -> None:
     # f'(t) / f'(1) = exp(-(t - 1) / 2) is .1 at t = 1 + 2 log 10 = 5.6
     course = [0.9 * (1 - math.exp(-0.5 * t)) for t in range(1, 20)]
-    first = next(n for n in range(1, 20) if _memorising.memorised(course[:n]))
+    first = next(n for n in range(1, 20) if memorisation.memorised(course[:n]))
     assert first == 6
-    assert not _memorising.memorised([0.0] * 10)
+    assert not memorisation.memorised([0.0] * 10)
 
 
 def test_only_sure_voxels_of_a_memorised_class_are_corrected() -> None:
@@ -144,7 +144,7 @@ def test_a_killed_training_goes_on_with_its_corrected_labels(tmp_path: Path, mon
     wrong.save(tmp_path / "m.nii.gz")
     Cohort({"subject": ["a"]}).save(tmp_path / "c.tsv")
     # Memorised from the first check on: labels are corrected before the checkpoint at step 6.
-    monkeypatch.setattr(_memorising, "memorised", lambda course: True)
+    monkeypatch.setattr(memorisation, "memorised", lambda course: True)
     monkeypatch.setattr(_correction, "SURE", 0.5)
     changes: dict[str, Any] = {"steps": 8, "correct_labels": True, "validations": 4, "checkpoint_every": 6}
 

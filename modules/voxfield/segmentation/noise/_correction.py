@@ -1,4 +1,4 @@
-"""Correcting labels of classes that begin to be memorised (ADELE, see `_memorising`).
+"""Correcting labels of classes that begin to be memorised (ADELE, see `voxfield.memorisation`).
 
 At every check the overlap of prediction and given labels is noted, class by class. Once a class counts as memorised,
 its voxels (called so by the labels or by the network) take the network's word where it is sure: where the probability,
@@ -13,11 +13,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from voxfield import memorisation
 from voxfield.segmentation import _sliding
 from voxfield.segmentation._augment import UNANNOTATED
 from voxfield.segmentation._patches import Volume
 from voxfield.segmentation._training import Source
-from voxfield.segmentation.noise import _memorising, _scales
+from voxfield.segmentation.noise import _scales
 from voxfield.segmentation.noise._network import NoisyLabels
 
 SURE = 0.8
@@ -49,7 +50,7 @@ def check(
         labels.overlap[number] = torch.tensor(overlap(said, (v.target for v in _all(given)), classes))
     course = labels.overlap[: number + 1].cpu().tolist()
     for k in range(classes - 1):
-        labels.memorised[k] |= _memorising.memorised([row[k] for row in course])
+        labels.memorised[k] |= memorisation.memorised([row[k] for row in course])
     changed = total = 0
     if bool(labels.memorised.any()):
         for index, (volume, one) in enumerate(zip(_all(given), found, strict=True)):

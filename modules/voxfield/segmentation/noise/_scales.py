@@ -1,7 +1,7 @@
 """One network at several scales: what it says should not depend on how large a voxel is.
 
-ADELE (see `_memorising`) asks predictions p_k of the image rescaled by s factors, brought back to the image's grid, to
-agree with their mean q, and corrects labels by q alone,
+ADELE (see `voxfield.memorisation`) asks predictions p_k of the image rescaled by s factors, brought back to the image's
+grid, to agree with their mean q, and corrects labels by q alone,
 
     L = 1/s sum_k KL(p_k || q),       q = 1/s sum_k p_k
 """
