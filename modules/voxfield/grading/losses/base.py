@@ -1,7 +1,10 @@
 """What a labelled row costs, whatever the algorithm does with the unlabelled ones."""
 
+from typing import Any
+
 from torch import Tensor
 
+from voxfield.errors import SettingsError
 from voxfield.grading.components import Component
 
 
@@ -17,3 +20,20 @@ class LabelLoss(Component):
                          remembers rows can not take: it raises SettingsError
         """
         raise NotImplementedError
+
+    def account(self) -> dict[str, Any]:
+        """What the loss learnt about the labels, JSON; it goes into the metrics."""
+        return {}
+
+
+def known(rows: Tensor | None, name: str) -> Tensor:
+    """The rows, for a loss that must tell them apart; raises SettingsError where rows were mixed.
+
+    name  of the loss
+    """
+    if rows is None:
+        raise SettingsError(
+            f"the loss {name!r} tells labelled rows apart, but the algorithm mixes them; use an algorithm that leaves "
+            "them whole, such as 'supervised' or 'fixmatch_ordinal', or the loss 'ordinal'"
+        )
+    return rows

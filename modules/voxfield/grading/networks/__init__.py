@@ -22,6 +22,8 @@ NETWORKS = {
 HEADS = {
     "softmax": "voxfield.grading.networks.heads:SoftmaxHead",
     "ordered": "voxfield.grading.networks.heads:OrderedHead",
+    "coral": "voxfield.grading.networks.heads:CoralHead",
+    "corn": "voxfield.grading.networks.heads:CornHead",
 }
 SETTINGS = ("head_name",)  # have a setting of their own
 
