@@ -19,12 +19,14 @@ from functools import cached_property
 
 import numpy as np
 from scipy.linalg import lapack
+from scipy.spatial import cKDTree
 
 from voxfield.fields._blocks import Covariance, Points, Tables
 from voxfield.fields._model import Measured, Model, Score
+from voxfield.fields._neighbours import nearest, spread_blocks
 from voxfield.fields._observation import Observation
 from voxfield.fields._prior import Int, Prior, Real
-from voxfield.fields._vecchia import NotPositive, nearest
+from voxfield.fields._vecchia import NotPositive
 from voxfield.fields._walls import WallPoints, wall_noise
 
 EXACT_LIMIT = 400
@@ -114,9 +116,7 @@ class Evidence:
     @cached_property
     def _blocks(self) -> list[Int]:
         """Voxels of the scored blocks."""
-        every = contiguous_blocks(self.places, EXACT_LIMIT if self.is_exact else BLOCK)
-        chosen = np.unique(np.linspace(0, len(every) - 1, min(self.scored, len(every))).round().astype(np.int64))
-        return [every[index] for index in chosen]
+        return spread_blocks(self.places, EXACT_LIMIT if self.is_exact else BLOCK, self.scored)
 
     def _block_walls(self, model: Model) -> list[Int]:
         """Points of the wall that lie beside the voxels of each block."""
@@ -125,7 +125,7 @@ class Evidence:
             return [np.empty(0, dtype=np.int64)] * len(self._blocks)
         found = self._beside.get(model.level)
         if found is None:
-            owner = nearest(self.places, points.wall_places, 1)[:, 0]
+            owner = nearest(cKDTree(self.places), points.wall_places, 1)[1][:, 0]
             found = self._beside[model.level] = [np.flatnonzero(np.isin(owner, voxels)) for voxels in self._blocks]
         return found
 
@@ -155,19 +155,6 @@ class Evidence:
     @cached_property
     def _beside(self) -> dict[float, list[Int]]:
         return {}
-
-
-def contiguous_blocks(places: Real, most: int) -> list[Int]:
-    """Cut points (n, 3) into boxes of at most `most` points, halving along the longest side."""
-
-    def cut(members: Int) -> list[Int]:
-        if len(members) <= most:
-            return [members]
-        axis = int(np.argmax(np.ptp(places[members], axis=0)))
-        order = members[np.argsort(places[members, axis], kind="stable")]
-        return [*cut(order[: len(order) // 2]), *cut(order[len(order) // 2 :])]
-
-    return cut(np.arange(len(places)))
 
 
 def _whiten(covariance: Covariance, voxels: Int, walls: Int, values: Real) -> tuple[Real, float]:

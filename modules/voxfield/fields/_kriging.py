@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.linalg import lapack
+from scipy.spatial import cKDTree
 
 from voxfield.fields._blocks import Covariance
+from voxfield.fields._neighbours import nearest
 from voxfield.fields._prior import Int, Real
-from voxfield.fields._vecchia import CHUNK, nearest
+from voxfield.fields._vecchia import CHUNK
 
 NEIGHBOURS = 40
 WALL_NEIGHBOURS = 16
@@ -38,8 +40,8 @@ class Kriging:
         order = np.argsort(member, kind="stable")
         ends = np.searchsorted(member[order], np.arange(len(centre) + 1))
         walls = points.walls if self.is_small else min(WALL_NEIGHBOURS, points.walls)
-        near_walls = nearest(points.wall_places, centre, walls)
-        near = nearest(self._places, centre, len(self._places) if self.is_small else NEIGHBOURS)
+        near_walls = nearest(cKDTree(points.wall_places), centre, walls)[1]
+        near = nearest(cKDTree(self._places), centre, len(self._places) if self.is_small else NEIGHBOURS)[1]
         sets = np.concatenate([near_walls, np.where(near < 0, -1, near + points.walls)], axis=1)
         variance = np.empty((len(cells), 3))
         for start in range(0, len(centre), CHUNK):

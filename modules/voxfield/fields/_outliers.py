@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.stats import chi2
 
-from voxfield.fields._evidence import BLOCK, Evidence, contiguous_blocks
+from voxfield.fields._evidence import BLOCK, Evidence
 from voxfield.fields._model import Measured, Model
+from voxfield.fields._neighbours import contiguous_blocks, nearest
 from voxfield.fields._prior import Int, Real
-from voxfield.fields._vecchia import nearest
 
 Flags = NDArray[np.bool_]
 NEIGHBOURS = 26
@@ -64,7 +64,7 @@ def suspects(measured: Measured) -> Suspects:
     missing: Flags = np.asarray(np.isnan(values).any(axis=1))
     places = measured.voxels.astype(np.float64)
     count = min(NEIGHBOURS + 1, len(places))
-    near = np.asarray(cKDTree(places).query(places, k=count)[1])[:, 1:]
+    near = nearest(cKDTree(places), places, count)[1][:, 1:]
     proposed, filled = np.zeros_like(missing), values.copy()
     for frame in range(values.shape[2]):
         around = np.where(missing[near, frame][..., None], np.nan, values[near, :, frame])
@@ -113,7 +113,7 @@ def _confirmed(evidence: Evidence, model: Model, variance: float, found: Suspect
     flags, values = np.zeros_like(found.missing), found.filled.values.copy()
     covariance = evidence.covariance(model)
     limit = float(chi2.isf(ALARM / found.missing.size, 3))
-    owner = nearest(evidence.places, covariance.points.wall_places, 1)[:, 0]
+    owner = nearest(cKDTree(evidence.places), covariance.points.wall_places, 1)[1][:, 0]
     raw = np.where(found.missing[:, None], values, evidence.measured.values)
     for block in contiguous_blocks(evidence.places, BLOCK):
         doubtful = found.missing[block] | found.proposed[block]

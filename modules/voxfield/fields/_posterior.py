@@ -14,14 +14,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from voxfield.fields._evidence import Evidence
 from voxfield.fields._kriging import Kriging
 from voxfield.fields._model import Model
+from voxfield.fields._neighbours import earlier_neighbours, grouped, nearest
 from voxfield.fields._prior import Int, Real, centred
 from voxfield.fields._solver import Directions, Solution, conjugate_gradients
 from voxfield.fields._system import ObservationMap
-from voxfield.fields._vecchia import Factor, earlier_neighbours, grouped, nearest, rows
+from voxfield.fields._vecchia import Factor, rows
 from voxfield.fields._walls import THINNING
 
 NEIGHBOURS = 40
@@ -104,8 +106,7 @@ class Posterior:
         free = grouped(points.voxels // GROUP)
         middle = np.stack([self._places[group[group >= 0]].mean(axis=0) for group in free])
         near = np.concatenate([earlier_neighbours(self._places, free, NEIGHBOURS), free], axis=1)
-        sets = np.concatenate(
-            [nearest(points.wall_places, middle, walls), np.where(near < 0, -1, near + points.walls)], 1
-        )
+        bound = nearest(cKDTree(points.wall_places), middle, walls)[1]
+        sets = np.concatenate([bound, np.where(near < 0, -1, near + points.walls)], axis=1)
         parts.append(rows(lambda part: covariance.assemble(part, walls), sets, free.shape[1]))
         return Factor(parts, len(points))

@@ -18,61 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import lapack
-from scipy.spatial import cKDTree
 
 from voxfield.errors import VoxfieldError
 from voxfield.fields._prior import Int, Real
 
 CHUNK = 64
 """Groups whose covariances are gathered at once; bounds memory."""
-
-
-def grouped(key: Int) -> Int:
-    """Points with equal keys as groups, (groups, most), -1 for none; groups in the order of their first points.
-
-    key  (n, d) integers
-    """
-    _, first, member = np.unique(key, axis=0, return_index=True, return_inverse=True)
-    place = np.argsort(np.argsort(first))[member.ravel()]
-    order = np.argsort(place, kind="stable")
-    start = np.searchsorted(place[order], np.arange(len(first) + 1))
-    groups = np.full((len(first), int(np.diff(start).max(initial=0))), -1, dtype=np.int64)
-    groups[place[order], np.arange(len(key)) - start[place[order]]] = order
-    return groups
-
-
-def earlier_neighbours(points: Real, groups: Int, count: int) -> Int:
-    """The nearest points of earlier groups to the middle of every group, (groups, count); -1 where there are fewer."""
-    members = groups >= 0
-    rank = groups[members]  # points by group
-    ends = np.cumsum(members.sum(axis=1))
-    starts = np.concatenate([[0], ends[:-1]])
-    sorted_points = points[rank]
-    middle = np.add.reduceat(sorted_points, starts, axis=0) / members.sum(axis=1)[:, None]
-    found = np.full((len(groups), count), -1, dtype=np.int64)
-    done = 0
-    while done < len(groups):
-        # trees over the first 2^k groups; of 5 times as many neighbours, enough are earlier
-        stop = min(max(2 * done, int(np.searchsorted(ends, 4 * count)) + 1), len(groups))
-        asked = min(int(ends[stop - 1]), 5 * count)
-        _, near = cKDTree(sorted_points[: ends[stop - 1]]).query(middle[done:stop], k=asked)
-        near = near.reshape(stop - done, asked)
-        earlier = near < starts[done:stop, None]
-        order = np.argsort(np.where(earlier, np.arange(asked), asked), axis=1, kind="stable")[:, :count]
-        kept = np.take_along_axis(near, order, 1)
-        found[done:stop, : kept.shape[1]] = np.where(np.take_along_axis(earlier, order, 1), rank[kept], -1)
-        done = stop
-    return found
-
-
-def nearest(points: Real, targets: Real, count: int) -> Int:
-    """The nearest points of every target, (n, count); -1 where there are fewer."""
-    found = np.full((len(targets), count), -1, dtype=np.int64)
-    if len(points) and count:
-        asked = min(count, len(points))
-        _, near = cKDTree(points).query(targets, k=asked)
-        found[:, :asked] = near.reshape(len(targets), asked)
-    return found
 
 
 Assemble = Callable[[Int], Real]

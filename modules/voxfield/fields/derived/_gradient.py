@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from voxfield.fields._neighbours import nearest
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -57,18 +59,18 @@ def gradient_at(targets: Floats, voxels: Ints, affine: Floats, anchors: Floats |
     affine   (4, 4) voxel index to world, mm
     anchors  (w, 3) voxel indices with fractions where the velocity is zero
     """
-    count = min(NEIGHBOURS, len(voxels))
-    near = cKDTree(voxels).query(targets, k=count)[1].reshape(len(targets), count)
-    walls = None if anchors is None or not len(anchors) else cKDTree(anchors)
+    near = nearest(cKDTree(voxels), targets, min(NEIGHBOURS, len(voxels)))[1]
+    walls = np.empty((len(targets), 0), dtype=np.int64)
+    if anchors is not None:
+        walls = nearest(cKDTree(anchors), targets, min(ANCHORS, len(anchors)))[1]
     to_world = np.linalg.inv(affine[:3, :3] * 1e-3)
-    rows = np.empty((len(targets), 3, count))
+    rows = np.empty((len(targets), 3, near.shape[1]))
     for part in chunks(len(targets)):
         terms, weight = _monomials(voxels[near[part]] - targets[part, None])
         weighted = weight[..., None] * terms
         normal = weighted.transpose(0, 2, 1) @ terms + np.diag(PRIOR)
-        if walls is not None and anchors is not None:
-            found = walls.query(targets[part], k=min(ANCHORS, len(anchors)))[1].reshape(len(targets[part]), -1)
-            fixed, strength = _monomials(anchors[found] - targets[part, None])
+        if anchors is not None:
+            fixed, strength = _monomials(anchors[walls[part]] - targets[part, None])
             normal += ANCHORED * (strength[..., None] * fixed).transpose(0, 2, 1) @ fixed
         slopes = np.linalg.solve(normal, weighted.transpose(0, 2, 1))[:, 1:4]
         rows[part] = np.einsum("pik,id->pdk", slopes, to_world)

@@ -13,9 +13,9 @@ import numpy as np
 from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
-from voxfield.fields._evidence import contiguous_blocks
+from voxfield.fields._neighbours import contiguous_blocks, nearest
 from voxfield.fields.manifold._domain import Domain
-from voxfield.fields.manifold._patches import Int, Real, nearest
+from voxfield.fields.manifold._patches import Int, Real
 
 DETOUR = 2.0
 """Way along the domain over the straight one, beyond which two places do not know of each other (a sphere: 1.6)."""

@@ -22,6 +22,7 @@ from scipy.spatial import cKDTree
 from scipy.special import gamma
 
 from voxfield.errors import InputError
+from voxfield.fields._neighbours import nearest
 
 Real = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -91,12 +92,6 @@ def patches(points: Real, dimension: int | None, frames: Real | None, *, refine:
         for name in ("frames", "member", "spacing", "error"):
             getattr(grown, name)[odd] = getattr(again, name)
     return grown
-
-
-def nearest(tree: cKDTree, points: Real, count: int) -> tuple[Real, Int]:
-    """Distances and numbers (n, count) of the nearest points of a tree, the nearest first."""
-    distance, number = tree.query(points, k=list(range(1, count + 1)))
-    return np.asarray(distance), np.asarray(number, dtype=np.int64)
 
 
 def tangent_dimension(scales: Sequence[Real]) -> int:

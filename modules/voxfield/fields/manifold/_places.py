@@ -8,10 +8,11 @@ import numpy as np
 from scipy import sparse
 
 from voxfield.errors import InputError
+from voxfield.fields._neighbours import nearest
 from voxfield.fields.manifold._domain import Domain
 from voxfield.fields.manifold._kriging import Kernel, krige
 from voxfield.fields.manifold._modes import Modes
-from voxfield.fields.manifold._patches import Int, Real, nearest
+from voxfield.fields.manifold._patches import Int, Real
 
 FAR = 3.0
 """Distance from the nearest node, in lengths of an edge, at which a place is not on the domain."""

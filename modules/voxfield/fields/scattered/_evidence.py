@@ -17,8 +17,7 @@ from scipy.spatial import cKDTree
 from scipy.stats import qmc
 
 from voxfield.errors import InputError
-from voxfield.fields._evidence import contiguous_blocks
-from voxfield.fields._prior import Int
+from voxfield.fields._neighbours import nearest, spread_blocks
 from voxfield.fields.scattered._field import JITTER, Component, ScatteredGP
 from voxfield.fields.scattered._helmholtz import SMOOTHNESS, Real, Settings, covariance
 
@@ -73,9 +72,8 @@ class _Evidence:
     def __init__(self, points: Real, values: Real) -> None:
         self._points = points
         self._values = values
-        every = contiguous_blocks(points, EXACT_LIMIT if len(points) <= EXACT_LIMIT else EXACT_LIMIT // 2)
-        chosen = np.unique(np.linspace(0, len(every) - 1, min(BLOCKS, len(every))).round().astype(np.int64))
-        self._blocks: list[Int] = [every[index] for index in chosen]
+        most = EXACT_LIMIT if len(points) <= EXACT_LIMIT else EXACT_LIMIT // 2
+        self._blocks = spread_blocks(points, most, BLOCKS)
         self._known: dict[Settings, Score] = {}
 
     def __call__(self, settings: Settings) -> Score:
@@ -116,7 +114,7 @@ def _check(points: Real, values: Real) -> None:
 
 def _lengths(points: Real) -> tuple[float, float]:
     """From half the usual distance of neighbours to three times the widest extent."""
-    distance = np.asarray(cKDTree(points).query(points, k=2)[0])
+    distance = nearest(cKDTree(points), points, 2)[0]
     widest = float(np.ptp(points, axis=0).max())
     return max(0.5 * float(np.median(distance[:, 1])), 1e-3 * widest), 3 * widest
 

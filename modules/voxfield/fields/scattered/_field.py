@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
 
-from voxfield.fields._prior import Int
-from voxfield.fields._vecchia import earlier_neighbours, nearest
+from voxfield.fields._neighbours import Int, earlier_neighbours, nearest
 from voxfield.fields.scattered._helmholtz import Real, Settings, covariance
 
 NEIGHBOURS = 64
@@ -63,7 +63,7 @@ class ScatteredGP:
 
     def predict(self, points: Real) -> Prediction:
         """Mean and standard deviation at points (p, d)."""
-        near = nearest(self.points, points, min(NEIGHBOURS, len(self.points)))
+        near = nearest(cKDTree(self.points), points, min(NEIGHBOURS, len(self.points)))[1]
         parts = [self._predict(component, points, near) for component in self.components]
         weights = [component.weight for component in self.components]
         mean = np.tensordot(weights, [m for m, _ in parts], axes=1)
