@@ -37,6 +37,7 @@ class Sizes:
     embedding  width of what the head sees            grades    their number
     image      shape of an image on the network's grid, (x, y[, z]), or None
     features   entries of a feature row, 0 for none   channels  of an image
+    network    the network itself, for an algorithm that needs another of its form
     """
 
     embedding: int
@@ -44,6 +45,7 @@ class Sizes:
     image: tuple[int, ...] | None
     features: int
     channels: int = 1
+    network: Any = None
 
 
 class Component:

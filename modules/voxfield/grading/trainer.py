@@ -56,11 +56,12 @@ class TrainingSet:
         """What is known of the rows."""
         return Labels(self.grades, self.readers, self.count)
 
-    def sizes(self, embedding: int) -> Sizes:
-        """For components, beside a network of this embedding."""
+    def sizes(self, network: Any) -> Sizes:
+        """For components, beside this network."""
         shape = None if self.images is None else tuple(self.images.shape[2:])
         channels = 1 if self.images is None else int(self.images.shape[1])
-        return Sizes(embedding, self.count, shape, 0 if self.features is None else self.features.shape[1], channels)
+        features = 0 if self.features is None else self.features.shape[1]
+        return Sizes(network.width, self.count, shape, features, channels, network)
 
     def take(self, rows: Tensor) -> Inputs:
         """The inputs of some rows."""
@@ -129,7 +130,7 @@ class Training:
         self.data = replace(data, images=_to(data.images, device), features=_to(data.features, device))
         self.labelled = torch.nonzero(data.grades >= 0).flatten()
         self.student = network.to(device).train()
-        self.parts = _parts(self.components, data, data.sizes(network.width), plan.seed).to(device).train()
+        self.parts = _parts(self.components, data, data.sizes(network), plan.seed).to(device).train()
         self.teacher, self.teacher_parts = (
             copy.deepcopy(module).requires_grad_(False).eval() for module in (self.student, self.parts)
         )
@@ -300,12 +301,11 @@ def _seeded(seed: int, device: Any) -> Iterator[None]:
 
 
 def _optimiser(network: Any, parts: Any, plan: Plan) -> Any:
-    head = {id(p) for p in network.head.parameters()}
-    body = [p for p in network.parameters() if id(p) not in head] + list(parts.parameters())
-    groups = (
-        (HEAD_RATE * plan.learning_rate, 0.0, [p for p in network.parameters() if id(p) in head]),
-        (plan.learning_rate, plan.weight_decay, body),
-    )
+    networks = [network, *(part for part in parts.values() if hasattr(part, "head"))]
+    heads = [p for one in networks for p in one.head.parameters()]
+    known = {id(p) for p in heads}
+    body = [p for p in (*network.parameters(), *parts.parameters()) if id(p) not in known]
+    groups = ((HEAD_RATE * plan.learning_rate, 0.0, heads), (plan.learning_rate, plan.weight_decay, body))
     return torch.optim.AdamW(
         [{"params": p, "lr": rate, "peak": rate, "weight_decay": decay} for rate, decay, p in groups]
     )
