@@ -9,6 +9,7 @@ Files with an underscore hold one stage each; the others are what the stages are
     algorithms/   what the loss of a batch is, by name
     networks/     networks and heads, by name
     losses/       ordinal losses for soft targets
+    pretraining/  self-supervision on images without grades
     calibration   temperature
     conformal     contiguous sets and their coverage
     familiarity   is a scan like those of the training?
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from voxfield.grading._evaluate import evaluate as evaluate
     from voxfield.grading._features import features as features
     from voxfield.grading._predict import predict as predict
+    from voxfield.grading._pretrain import pretrain as pretrain
     from voxfield.grading._train import train as train
 
 __getattr__, __dir__, __all__ = lazy(
@@ -31,6 +33,7 @@ __getattr__, __dir__, __all__ = lazy(
         "evaluate": "_evaluate",
         "features": "_features",
         "predict": "_predict",
+        "pretrain": "_pretrain",
         "train": "_train",
     },
 )

@@ -23,6 +23,7 @@ def train(
     cohort: Cohort,
     images: Sequence[Image],
     features: Sequence[Table] | None = None,
+    from_: Model | None = None,
     *,
     algorithm: str = "fixmatch_ordinal",
     options: tuple[str, ...] = (),
@@ -64,6 +65,8 @@ def train(
               calibration, test); everything is decided by patient
     images    one a row, (x, y, z), any spacing and orientation; a plane has one voxel along its normal
     features  nothing; one table of one row for each row of the cohort; or a single table with a column `subject`
+    from_     a model of the same network and channels, of `grading.pretrain` or of an earlier training, to go on from
+              (`--from` in the shell)
     returns   the model, and metrics: split by patient, log, temperature, conformal facts, scores of validation and
               test with 95 % patient-bootstrap intervals
 
@@ -139,7 +142,7 @@ def train(
         bootstrap,
         Method(make("algorithms", ALGORITHMS, algorithm, options), make("losses", LOSSES, loss, loss_options)),
     )
-    grader, figures = fit(study, images, features, recipe, ctx)
+    grader, figures = fit(study, images, features, from_, recipe, ctx)
     how = {"algorithm": algorithm, "options": list(options), "loss": loss, "loss_options": list(loss_options)}
     grader.notes |= {**how, "seed": ctx.seed, "steps": steps}
     facts = {**how, "grades": study.count, "rows": study.summary()}

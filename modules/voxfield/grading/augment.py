@@ -55,10 +55,7 @@ def view_images(images: Tensor, how: Strength, mirror: Sequence[int], generator:
     mirror  spatial axes along which anatomy may be mirrored without a change of its grade
     """
     count = len(images)
-    for axis in mirror:
-        flip = torch.rand(count, generator=generator) < 0.5
-        images = torch.where(flip.to(images.device).view(-1, *[1] * (images.ndim - 1)), images.flip(axis + 2), images)
-    images = _move(images, how, generator)
+    images = _move(mirror_images(images, mirror, generator), how, generator)
     if how.gamma:
         images = _bend(images, _uniform(count, how.gamma, generator))
     images = images * _column(1 + _uniform(count, how.gain, generator), images)
@@ -68,6 +65,14 @@ def view_images(images: Tensor, how: Strength, mirror: Sequence[int], generator:
         noise = torch.randn(images.shape, generator=generator)
         images = images + _column(sd, images) * noise.to(images.device)
     return _erase(images, how.cutout, generator) if how.cutout else images
+
+
+def mirror_images(images: Tensor, axes: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Each image (n, c, x, y[, z]) as it is or mirrored along each of some spatial axes, with equal chances."""
+    for axis in axes:
+        flip = (torch.rand(len(images), generator=generator) < 0.5).to(images.device)
+        images = torch.where(_column(flip, images), images.flip(axis + 2), images)
+    return images
 
 
 def view_features(features: Tensor, count: int, how: Strength, generator: torch.Generator) -> Tensor:

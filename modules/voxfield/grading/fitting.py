@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from voxfield.artifacts import Image, Table
+from voxfield.artifacts import Image, Model, Table
 from voxfield.context import Context
 from voxfield.errors import InputError, SettingsError
 from voxfield.grading import conformal
@@ -19,6 +19,7 @@ from voxfield.grading.metrics.card import report_card, set_card
 from voxfield.grading.metrics.scores import ranked_probability
 from voxfield.grading.networks import build
 from voxfield.grading.scans import choose_grid, feature_rows, read_scans
+from voxfield.grading.start import take_over
 from voxfield.grading.study import Study
 from voxfield.grading.trainer import Method, Plan, Training, TrainingSet, infer
 
@@ -43,15 +44,25 @@ class Recipe:
 
 
 def fit(
-    study: Study, images: Sequence[Image], tables: Sequence[Table] | None, recipe: Recipe, ctx: Context
+    study: Study,
+    images: Sequence[Image],
+    tables: Sequence[Table] | None,
+    start: Model | None,
+    recipe: Recipe,
+    ctx: Context,
 ) -> tuple[Grader, dict[str, Any]]:
-    """Read, train, calibrate, then look at the test patients once."""
+    """Read, train, calibrate, then look at the test patients once.
+
+    start  a model to go on from
+    """
     uses_image, uses_features = _inputs(recipe.inputs, bool(tables))
     train = study.rows("train")
     grid = choose_grid([images[i] for i in train], recipe.cells)
     volumes, summaries = read_scans(ctx.progress(images, total=len(images), desc="reading"), grid)
     scaler, values = _features(tables or (), study, ctx) if uses_features else (None, None)
     grader = _untrained(study, grid, scaler, uses_image, recipe)
+    if start is not None:
+        take_over(grader.network, grader.network_config, grid, start, ctx)
     data = grader.rows(volumes, values, [-1 if g is None else g for g in study.grades])
     mirror = tuple(grid.axes.index(AXES.index(a)) for a in recipe.mirror if AXES.index(a) in grid.axes)
     plan = replace(recipe.plan, mirror=mirror)

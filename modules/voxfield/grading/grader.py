@@ -50,10 +50,7 @@ class Grader:
 
     def rows(self, volumes: NDArray[np.float32], features: Floats | None, grades: ArrayLike) -> TrainingSet:
         """What the network sees of volumes (n, x, y, z), features (n, f) and grades (n,), -1 unknown."""
-        images = None
-        if self.uses_image:
-            flat = tuple(axis + 1 for axis in range(3) if axis not in self.grid.axes)
-            images = torch.from_numpy(np.ascontiguousarray(volumes.squeeze(flat)))[:, None]
+        images = torch.from_numpy(self.grid.as_input(volumes)) if self.uses_image else None
         table = None
         if self.scaler is not None and features is not None:
             table = torch.from_numpy(self.scaler.apply(features))

@@ -33,6 +33,11 @@ class InputGrid:
         """The axes that have more than one cell: all three, or the two of a plane."""
         return tuple(axis for axis in range(3) if self.shape[axis] > 1)
 
+    def as_input(self, volumes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Volumes on the grid (n, x, y, z) as a network takes them: (n, 1, x, y, z), or (n, 1, x, y) in a plane."""
+        flat = tuple(axis + 1 for axis in range(3) if axis not in self.axes)
+        return np.ascontiguousarray(volumes.squeeze(flat)[:, None])
+
 
 def ras_axes(affine: ArrayLike) -> tuple[list[int], list[bool], Floats]:
     """For each world axis: the voxel axis nearest to it, whether that one runs backwards, its spacing in mm.

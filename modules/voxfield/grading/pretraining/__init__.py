@@ -1,0 +1,1 @@
+"""Self-supervision: networks that begin with what images without grades can teach."""
