@@ -21,19 +21,23 @@ from typing import TYPE_CHECKING
 from voxfield._lazy import lazy
 
 if TYPE_CHECKING:
+    from voxfield.grading._choose import choose as choose
     from voxfield.grading._evaluate import evaluate as evaluate
     from voxfield.grading._features import features as features
     from voxfield.grading._predict import predict as predict
     from voxfield.grading._pretrain import pretrain as pretrain
+    from voxfield.grading._split import split as split
     from voxfield.grading._train import train as train
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "choose": "_choose",
         "evaluate": "_evaluate",
         "features": "_features",
         "predict": "_predict",
         "pretrain": "_pretrain",
+        "split": "_split",
         "train": "_train",
     },
 )
