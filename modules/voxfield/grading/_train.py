@@ -62,13 +62,16 @@ def train(
     """Learn ordinal grades from few labelled scans and the unlabelled rest, then calibrate.
 
     cohort    one row a scan: `patient`, `grade` (nothing where unlabelled), optionally `split` (train, val,
-              calibration, test); everything is decided by patient
+              calibration, test); everything is decided by patient. With a column `reader` (who gave the grade, named in
+              every row that trains with one) a scan may have a row for each of several readers, all of one `subject`;
+              labels and scores then count readings
     images    one a row, (x, y, z), any spacing and orientation; a plane has one voxel along its normal
     features  nothing; one table of one row for each row of the cohort; or a single table with a column `subject`
     from_     a model of the same network and channels, of `grading.pretrain` or of an earlier training, to go on from
               (`--from` in the shell)
-    returns   the model, and metrics: split by patient, log, temperature, conformal facts, scores of validation and
-              test with 95 % patient-bootstrap intervals
+    returns   the model, and metrics: split by patient, log, temperature, conformal facts, what the loss learnt of the
+              labels (such as the chances of each reader), scores of validation and test with 95 % patient-bootstrap
+              intervals
 
     The temperature comes from validation patients, the conformal quantile from calibration patients, one
     score each; test patients are looked at once, after everything is fixed. With fewer calibration patients than
@@ -77,7 +80,9 @@ def train(
     Settings
     algorithm: what is learnt from a batch; `supervised`, `fixmatch_ordinal` or one of a plug-in.
     options: of the algorithm, each `name=value`, such as `window=0.9`.
-    loss: what a labelled row costs; `ordinal` or one of a plug-in.
+    loss: what a labelled row costs; `ordinal`; `cumulative` and `conditional`, those of CORAL and CORN; `acls`, against
+        overconfidence; for labels with errors `early_learning`, `probability`, and with several readers `readers`,
+        which go with algorithms that mix no labelled scans; or one of a plug-in.
     loss_options: of the loss, each `name=value`, such as `ranked=0.5`.
     inputs: what the network sees; auto is the features where they are given, else the image.
     cells: of the network's grid along the longest side; the cells are isotropic, never finer than the scans.
@@ -86,7 +91,7 @@ def train(
     network_options: of the network, each `name=value`, such as `depth=2`.
     channels: of the stages, multiples of 4; each stage halves the resolution, but not the first of `siamese`.
     hidden: width of the perceptron beside the straight line from features to the head; 0 for the line alone.
-    head: `ordered` (proportional odds) or `softmax`, or one of a plug-in.
+    head: `ordered` (proportional odds), `coral`, `corn` or `softmax`, or one of a plug-in; all take any loss.
     steps: optimiser steps.
     batch: labelled scans a step; unlabelled ones come on top.
     learning_rate: at the peak of the schedule.

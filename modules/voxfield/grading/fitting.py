@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from voxfield.artifacts import Image, Model, Table
@@ -64,6 +65,8 @@ def fit(
     if start is not None:
         take_over(grader.network, grader.network_config, grid, start, ctx)
     data = grader.rows(volumes, values, [-1 if g is None else g for g in study.grades])
+    if (numbers := study.reader_numbers()) is not None:
+        data = replace(data, readers=torch.tensor(numbers))
     mirror = tuple(grid.axes.index(AXES.index(a)) for a in recipe.mirror if AXES.index(a) in grid.axes)
     plan = replace(recipe.plan, mirror=mirror)
     device = ctx.torch_device()
@@ -72,13 +75,15 @@ def fit(
     steps = ctx.progress
     grader.network = training.run(ctx.workspace, lambda todo: steps(todo, desc="training"))
     raw, embedding = grader.look(data, device)
-    grader.scan_bank, grader.embedding_bank = Bank.fit(summaries[train]), Bank.fit(embedding[train])
+    scans = study.scans(train)
+    grader.scan_bank, grader.embedding_bank = Bank.fit(summaries[scans]), Bank.fit(embedding[scans])
     rng = np.random.default_rng([ctx.seed, 2])
     figures = _calibrate(grader, study, raw, recipe, rng, ctx)
     figures["val"] = _card(grader, study, raw, "val", recipe, rng)
     figures["test"] = _card(grader, study, raw, "test", recipe, rng)
     figures["input"] = {"grid_shape": list(grid.shape), "grid_spacing_mm": list(grid.spacing_mm)}
     figures["input"] |= {"image": uses_image, "features": [] if scaler is None else list(scaler.columns)}
+    figures["labels"] = {"readers": study.reader_names, **recipe.method.loss.account()}
     return grader, {**figures, "log": training.log, "best_step": training.best.step or training.step}
 
 

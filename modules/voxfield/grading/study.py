@@ -19,6 +19,8 @@ class Study:
     subjects, patients  their ids       grades  integer or None where unlabelled or set aside
     roles               one of splits.ROLES, or `spare` for validation rows beyond the number that trains
     count               number of grades, 0..count-1
+    readers             who gave the grade, or None; empty where the cohort tells no readers apart. A scan has a row for
+                        each of its readers, all of one subject
     """
 
     subjects: tuple[str, ...]
@@ -26,6 +28,7 @@ class Study:
     grades: tuple[int | None, ...]
     roles: tuple[str, ...]
     count: int
+    readers: tuple[str | None, ...] = ()
 
     def rows(self, role: str, *, labelled: bool = False) -> list[int]:
         """Rows of a role, optionally those with a grade only."""
@@ -38,6 +41,25 @@ class Study:
     def patients_of(self, rows: Sequence[int]) -> list[str]:
         """Patients of rows."""
         return [self.patients[i] for i in rows]
+
+    def scans(self, rows: Sequence[int]) -> list[int]:
+        """The first row of each scan among some rows, where a scan has a row for each reader; else the rows."""
+        if not self.readers:
+            return list(rows)
+        first: dict[str, int] = {}
+        for i in rows:
+            first.setdefault(self.subjects[i], i)
+        return list(first.values())
+
+    @property
+    def reader_names(self) -> list[str]:
+        """Who gave the grades that train, sorted."""
+        return sorted({name for i in self.rows("train", labelled=True) if self.readers and (name := self.readers[i])})
+
+    def reader_numbers(self) -> list[int] | None:
+        """Place of each row's reader among `reader_names`, -1 for others; None where no readers are told apart."""
+        place = {name: number for number, name in enumerate(self.reader_names)}
+        return [place.get(name or "", -1) for name in self.readers] if self.readers else None
 
     def summary(self) -> dict[str, dict[str, Any]]:
         """Rows, labelled rows, patients and labels per grade of every role."""
@@ -73,9 +95,23 @@ def plan_study(
         kept = set(limit_labels(known, train, labels_per_grade, rng))
         known = [None if roles[i] == "train" and i not in kept else g for i, g in enumerate(known)]
     roles = _trim_validation(patients, known, roles, rng, ctx)
-    study = Study(subjects, patients, tuple(known), tuple(roles), count)
+    study = Study(subjects, patients, tuple(known), tuple(roles), count, _readers(cohort, known, roles))
     _judge(study, ctx)
     return study
+
+
+def _readers(cohort: Cohort, grades: Sequence[int | None], roles: Sequence[str]) -> tuple[str | None, ...]:
+    given = cohort.columns.get("reader")
+    if given is None:
+        return ()
+    for number, (reader, grade, role) in enumerate(zip(given, grades, roles, strict=True), start=1):
+        if role == "train" and grade is not None and not reader:
+            raise InputError(
+                f"row {number} trains with the grade {grade} and names no reader; expected one in every row with a "
+                "grade, or no column `reader`",
+                file=cohort.file,
+            )
+    return tuple(None if reader is None else str(reader) for reader in given)
 
 
 def _trim_validation(

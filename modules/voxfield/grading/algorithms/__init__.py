@@ -9,6 +9,7 @@ from voxfield.grading.algorithms.base import Algorithm, Batch, Nets
 ALGORITHMS = {
     "supervised": "voxfield.grading.algorithms.supervised:Supervised",
     "fixmatch_ordinal": "voxfield.grading.algorithms.fixmatch_ordinal:FixMatchOrdinal",
+    "co_teaching": "voxfield.grading.algorithms.co_teaching:CoTeaching",
 }
 
 __all__ = ["ALGORITHMS", "Algorithm", "Batch", "Nets"]
