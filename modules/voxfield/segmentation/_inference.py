@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from voxfield.artifacts import LabelMap
 from voxfield.errors import InputError
 from voxfield.segmentation import _inputs, _preprocess, _sliding
 from voxfield.segmentation._plan import PERCENTILES, Plan
@@ -46,7 +45,7 @@ def segment(
     overlap: float,
     flips: bool,
     device: torch.device,
-    lung: LabelMap | None = None,
+    lung: NDArray[np.integer] | None = None,
     progress: Progress | None = None,
 ) -> Segmented:
     """Segment one volume.
@@ -55,7 +54,7 @@ def segment(
     affine    (4, 4) voxel index to world, mm
     networks  in evaluation mode, with their plans, which differ in weights and normalisation only
     flips     whether to average over the mirror images along every axis too
-    lung      on the grid of `data`, where the plans want it
+    lung      (x, y, z), where the plans want it
     """
     plan = networks[0][1]
     frame = _preprocess.frame(data.shape, affine, plan.spacing_mm)

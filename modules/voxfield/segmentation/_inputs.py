@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from voxfield.artifacts import LabelMap
 from voxfield.errors import InputError
 from voxfield.segmentation._preprocess import Frame
 from voxfield.segmentation._settings import Extra
@@ -20,12 +19,12 @@ DEPTH_MM = 30.0  # depths in the lung are told in these units, so that the chann
 
 
 def of_scan(
-    intensities: NDArray[np.float32], frame: Frame, extras: Sequence[Extra], lung: LabelMap | None
+    intensities: NDArray[np.float32], frame: Frame, extras: Sequence[Extra], lung: NDArray[np.integer] | None
 ) -> list[Tensor]:
     """The channels of a scan on the model's grid, each (x, y, z).
 
-    intensities  (x, y, z) normalised, on the scan's own grid
-    lung         on the scan's own grid; needed for "lung_distance"
+    intensities  (x, y, z) normalised, on the scan's own grid or a box of it
+    lung         (x, y, z) on the same grid; needed for "lung_distance"
     """
     found = [frame.to_model(torch.from_numpy(intensities))]
     for extra in extras:
@@ -34,7 +33,7 @@ def of_scan(
         elif lung is None:
             raise InputError("the network wants to know the lung, but none is given; `segmentation.lung` makes one")
         else:
-            mask = frame.labels_to_model(torch.from_numpy(lung.data > 0))
+            mask = frame.labels_to_model(torch.from_numpy(lung > 0))
             found.append(torch.from_numpy(lung_distance(mask.numpy(), frame.spacing)))
     return found
 

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from voxfield.errors import InputError
 from voxfield.segmentation._preprocess import SAME_SPACING, Normalisation
-from voxfield.segmentation._settings import Extra
+from voxfield.segmentation._settings import Extra, Margin
 
 FAMILY = "segmentation"
 SCHEMA = 1
@@ -44,6 +44,8 @@ class Plan:
     labels         label value -> name; class k of the network is the k-th of them, class 0 the background
     ranges         what training saw
     extras         what the network sees besides the intensities
+    lung_margin_mm (3,) around the box of the lungs, along R, A, S, outside of which nothing is looked at; None for the
+                   whole scan
     """
 
     architecture: str
@@ -54,6 +56,7 @@ class Plan:
     labels: dict[int, str]
     ranges: Ranges
     extras: tuple[Extra, ...] = ()
+    lung_margin_mm: Margin | None = None
 
     def as_config(self) -> dict[str, Any]:
         """The plan as JSON."""
@@ -64,6 +67,7 @@ class Plan:
             "spacing_mm": list(self.spacing_mm),
             "orientation": "RAS",
             "extras": list(self.extras),
+            "lung_margin_mm": None if self.lung_margin_mm is None else list(self.lung_margin_mm),
             "normalisation": {
                 "mode": self.normalisation.mode,
                 "centre": self.normalisation.centre,
@@ -123,6 +127,7 @@ def _read(architecture: str, config: Mapping[str, Any]) -> Plan:
     if not set(extras) <= set(get_args(Extra)):
         raise ValueError(f"extras {list(extras)}")
     labels = {int(value): str(name) for value, name in config["labels"]}
+    margin = config.get("lung_margin_mm")
     patch = _triple([int(n) for n in config["patch"]], 1, 1024)
     spacing = _triple([float(s) for s in config["spacing_mm"]], 1e-6, 1e6)
     if not labels or min(labels) < 1 or config["arguments"].get("classes") != len(labels) + 1:
@@ -138,6 +143,7 @@ def _read(architecture: str, config: Mapping[str, Any]) -> Plan:
             _pair(ranges["spacing_mm"], float), _pair(ranges["shape"], int), _pair(ranges["intensity"], float)
         ),
         extras=extras,
+        lung_margin_mm=None if margin is None else _triple([float(m) for m in margin], 0, 1e4),
     )
 
 

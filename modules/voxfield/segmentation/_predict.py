@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from voxfield.segmentation._plan import Plan
+    from voxfield.segmentation._region import Box
 
 
 class Prediction(NamedTuple):
@@ -43,7 +44,8 @@ def predict(
     image        (x, y, z), any intensity unit, any orientation and spacing: it is brought to the model's
                  grid and back
     model        of the family "segmentation"
-    lung         (x, y, z) on the grid of `image`, of `segmentation.lung`; only where the model was trained with it
+    lung         (x, y, z) on the grid of `image`, of `segmentation.lung`; only where the model was trained with it. A
+                 model that was trained in the box of the lungs looks there only, and finds nothing elsewhere
     ensemble     further models, of the same labels, patch and spacing, whose probabilities are averaged with it
     probability  (x, y, z) float32 in [0, 1] on the grid of `image`: that a voxel is of any foreground label
     mask         (x, y, z) on the grid of `image`: where that probability exceeds `threshold`, the most
@@ -66,6 +68,7 @@ def predict(
     import numpy as np
 
     from voxfield.segmentation._inference import segment
+    from voxfield.segmentation._region import pasted
     from voxfield.segmentation._scans import voxels
 
     data = voxels(image)
@@ -76,23 +79,27 @@ def predict(
     plan = networks[0][1]
     for (_, other), each in zip(networks[1:], ensemble, strict=True):
         _require_alike(plan, other, each)
+    box = _box(plan, lung)
     result = segment(
-        data, image.affine, networks, overlap=overlap, flips=flips, device=device, lung=lung, progress=ctx.progress
-    )
+        data[box], image.affine, networks, overlap=overlap, flips=flips, device=device,
+        lung=None if lung is None else lung.data[box], progress=ctx.progress,
+    )  # fmt: skip
     for code, message, seen in plan.remarks(result.frame.own_spacing, result.percentiles):
         ctx.finding(code, "warning", message, file=image.file, value=seen)
     for message in result.retreats:
         ctx.finding("out-of-memory", "warning", message, file=image.file)
     stored = None if bits == 32 else bits
-    probability = Image(result.probability, image.affine, bits=stored)
+    probability = Image(pasted(result.probability, box, data.shape), image.affine, bits=stored)
     largest = max(plan.labels)
     values = np.array([0, *plan.labels], dtype=np.uint8 if largest < 256 else np.int32)
-    mask = np.where(probability.data > threshold, values[result.label], values[0])
+    mask = np.where(probability.data > threshold, values[pasted(result.label, box, data.shape)], values[0])
     if not mask.any():
         most = float(result.probability.max())
         message = f"no foreground: the highest probability is {most:.3g}, the threshold {threshold:g}"
         ctx.finding("empty-mask", "warning", message, file=image.file)
-    spread = None if result.spread is None else Image(result.spread, image.affine, bits=stored)
+    spread = None
+    if result.spread is not None:
+        spread = Image(pasted(result.spread, box, data.shape), image.affine, bits=stored)
     return Prediction(probability, LabelMap(mask, image.affine, labels=plan.labels), spread)
 
 
@@ -110,9 +117,20 @@ def _restored(model: Model) -> "tuple[nn.Module, Plan]":
         raise InputError(error.message, file=model.file) from None
 
 
+def _box(plan: "Plan", lung: LabelMap | None) -> "Box":
+    """Where the scan is looked at; refuses a missing lung."""
+    from voxfield.segmentation._region import WHOLE, lung_box
+
+    if plan.lung_margin_mm is None:
+        return WHOLE
+    if lung is None:
+        raise InputError("the model looks in the box of the lungs, but none is given; `segmentation.lung` makes one")
+    return lung_box(lung, plan.lung_margin_mm)
+
+
 def _require_alike(first: "Plan", other: "Plan", model: Model) -> None:
     """Refuse a model that can not be averaged with the first."""
-    for name in ("labels", "patch", "spacing_mm", "extras"):
+    for name in ("labels", "patch", "spacing_mm", "extras", "lung_margin_mm"):
         ours, theirs = getattr(first, name), getattr(other, name)
         if ours != theirs:
             raise InputError(

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from voxfield.errors import InputError
 from voxfield.segmentation import _inputs, _patches, _preprocess
 from voxfield.segmentation._augment import UNANNOTATED
 from voxfield.segmentation._plan import Plan
+from voxfield.segmentation._region import WHOLE, Box, lung_box
+from voxfield.segmentation._settings import Margin
 
 TRAINING, VALIDATION = "train", "val"
 
@@ -26,6 +29,7 @@ class Scan:
     reader       number of whoever annotated, in the order of `readers`
     sparse       whether the row says that only a part of the mask was annotated
     unannotated  value of voxels that nobody looked at; None where all were looked at
+    margin_mm    (3,) around the box of the lung, outside of which nothing is looked at; None for the whole scan
     """
 
     subject: str
@@ -36,10 +40,34 @@ class Scan:
     unannotated: int | None
     lung: LabelMap | None = None
     reader: int = 0
+    margin_mm: Margin | None = None
+
+    @cached_property
+    def box(self) -> Box:
+        """Where it is looked."""
+        return WHOLE if self.lung is None or self.margin_mm is None else lung_box(self.lung, self.margin_mm)
+
+    def intensities(self) -> NDArray[np.float32]:
+        """(x, y, z) of the box."""
+        return voxels(self.image)[self.box]
+
+    def labels(self) -> NDArray[Any]:
+        """(x, y, z) of the box."""
+        return self.mask.data[self.box]
+
+    def release(self) -> None:
+        """Let go of the voxels."""
+        for file in (self.image, self.mask, self.lung):
+            if file is not None:
+                file.release()
 
 
 def split(
-    cohort: Cohort, images: Sequence[Image], masks: Sequence[LabelMap], lungs: Sequence[LabelMap] = ()
+    cohort: Cohort,
+    images: Sequence[Image],
+    masks: Sequence[LabelMap],
+    lungs: Sequence[LabelMap] = (),
+    margin_mm: Margin | None = None,
 ) -> dict[str, list[Scan]]:
     """Scans to train on and to validate on, by the column `split`; without it all are trained on.
 
@@ -67,7 +95,7 @@ def split(
                 check_pair(image, lung)
             sparse, value = row.get("annotation") == "sparse", _unannotated(row, mask)
             reader = names.index(row["reader"]) if names and part == TRAINING else 0
-            parts[part].append(Scan(str(row["subject"]), patient, image, mask, sparse, value, lung, reader))
+            parts[part].append(Scan(str(row["subject"]), patient, image, mask, sparse, value, lung, reader, margin_mm))
     if not parts[TRAINING]:
         raise InputError("no row has the split 'train'; expected at least one to train on", file=cohort.file)
     shared = {s.patient for s in parts[TRAINING]} & {s.patient for s in parts[VALIDATION]}
@@ -142,12 +170,12 @@ class Scans:
 
 def prepare(scan: Scan, plan: Plan, *, with_tube: bool = False) -> _patches.Volume:
     """Reorient, resample and normalise one scan; its labels become class indices, 255 where nobody looked."""
-    frame = _preprocess.frame(scan.image.shape, scan.image.affine, plan.spacing_mm)
-    channels = _inputs.of_scan(plan.normalisation.apply(voxels(scan.image)), frame, plan.extras, scan.lung)
+    data = plan.normalisation.apply(scan.intensities())
+    frame = _preprocess.frame(data.shape, scan.image.affine, plan.spacing_mm)
+    lung = None if scan.lung is None else scan.lung.data[scan.box]
+    channels = _inputs.of_scan(data, frame, plan.extras, lung)
     target = frame.labels_to_model(torch.from_numpy(class_indices(scan, plan)))
-    for file in (scan.image, scan.mask, scan.lung):
-        if file is not None:
-            file.release()
+    scan.release()
     skeleton = None
     if with_tube:
         from voxfield.segmentation.losses._tube import tube  # scikit-image: only where a loss asks for it
@@ -157,8 +185,8 @@ def prepare(scan: Scan, plan: Plan, *, with_tube: bool = False) -> _patches.Volu
 
 
 def class_indices(scan: Scan, plan: Plan) -> NDArray[np.uint8]:
-    """Class index of every voxel (x, y, z); a label that the model does not know counts as unannotated."""
-    data = scan.mask.data
+    """Class index of every voxel (x, y, z) of the box; a label that the model does not know counts as unannotated."""
+    data = scan.labels()
     result = np.full(data.shape, UNANNOTATED, dtype=np.uint8)
     for index, value in enumerate((0, *plan.labels)):
         if value != scan.unannotated:

@@ -12,6 +12,7 @@ Patch = tuple[Side, Side, Side]
 Channels = Annotated[tuple[Annotated[int, Ge(1), Le(1024)], ...], Len(2, 8)]
 Millimetres = Annotated[float, Gt(0)]
 Spacing = tuple[Millimetres, Millimetres, Millimetres]
+Margin = tuple[Annotated[float, Ge(0)], Annotated[float, Ge(0)], Annotated[float, Ge(0)]]
 Extra = Literal["lung_distance", "coordinates"]
 
 

@@ -13,8 +13,8 @@ from voxfield.segmentation import _preprocess
 from voxfield.segmentation._augment import UNANNOTATED
 from voxfield.segmentation._plan import PERCENTILES, Plan, Ranges
 from voxfield.segmentation._preprocess import Normalisation
-from voxfield.segmentation._scans import Scan, voxels
-from voxfield.segmentation._settings import Extra
+from voxfield.segmentation._scans import Scan
+from voxfield.segmentation._settings import Extra, Margin
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Facts:
 
 def survey(scan: Scan) -> Facts:
     """Read a scan, refuse what can not be trained on, and let go of its voxels."""
-    data, labels = voxels(scan.image), _counts(scan)
+    data, labels = scan.intensities(), _counts(scan)
     frame = _preprocess.frame(data.shape, scan.image.affine)
     unannotated = 0 if scan.unannotated is None else labels.pop(scan.unannotated, 0)
     if scan.sparse and not unannotated:
@@ -69,8 +69,7 @@ def survey(scan: Scan) -> Facts:
         moments=_preprocess.moments(data),
         percentiles=_preprocess.percentiles(data, PERCENTILES),
     )
-    scan.image.release()
-    scan.mask.release()
+    scan.release()
     return facts
 
 
@@ -78,9 +77,9 @@ def _counts(scan: Scan) -> dict[int, int]:
     """Voxels of every value, in ascending order."""
     values = scan.mask.present()
     totals = np.zeros(len(values), dtype=np.int64)
-    for plane in scan.mask.data:  # plane by plane: places in a table take eight times the memory of labels
+    for plane in scan.labels():  # plane by plane: places in a table take eight times the memory of labels
         totals += np.bincount(np.searchsorted(values, plane.ravel()), minlength=len(values))
-    return dict(zip(values, totals.tolist(), strict=True))
+    return {value: total for value, total in zip(values, totals.tolist(), strict=True) if total}
 
 
 def label_names(scans: Sequence[Scan], facts: Sequence[Facts]) -> dict[int, str]:
@@ -141,6 +140,7 @@ def make_plan(
     spacing_mm: tuple[float, float, float] | None,
     normalisation: Literal["volume", "cohort"],
     extras: tuple[Extra, ...] = (),
+    lung_margin_mm: Margin | None = None,
 ) -> Plan:
     """The plan for scans like these; `spacing_mm` None takes the median along each axis."""
     spacings, shapes = [f.spacing for f in facts], [f.shape for f in facts]
@@ -154,7 +154,10 @@ def make_plan(
         for fact, (centre, scale) in zip(facts, terms, strict=True)
     ]
     ranges = Ranges(spacing_mm=_ends(spacings), shape=_ends(shapes), percentiles=_ends(seen))
-    return Plan(architecture, {**arguments, "classes": len(labels) + 1}, patch, common, norm, labels, ranges, extras)
+    return Plan(
+        architecture, {**arguments, "classes": len(labels) + 1}, patch, common, norm, labels, ranges, extras,
+        lung_margin_mm,
+    )  # fmt: skip
 
 
 def _ends(rows: Sequence[tuple[Any, ...]]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

@@ -14,7 +14,7 @@ from annotated_types import Ge, Gt, Le
 from voxfield import processes
 from voxfield.artifacts import Cohort, Image, LabelMap, Metrics, Model
 from voxfield.errors import SettingsError
-from voxfield.segmentation._settings import Channels, Extra, Patch, Spacing, input_channels, require_patch
+from voxfield.segmentation._settings import Channels, Extra, Margin, Patch, Spacing, input_channels, require_patch
 from voxfield.stage import Context, Resources, stage
 
 Share = Annotated[float, Ge(0), Le(1)]
@@ -42,6 +42,7 @@ def train(
     channels: Channels = (8, 16, 32, 64),
     arguments: dict[str, int | str] = {},  # noqa: B006 - settings are validated into a fresh copy
     extras: tuple[Extra, ...] = (),
+    lung_margin_mm: Margin | None = None,
     regularizers: dict[str, float | dict[str, float | int | str]] = {},  # noqa: B006
     learning_rate: Annotated[float, Gt(0), Le(1)] = 0.005,
     spacing_mm: Spacing | None = None,
@@ -88,6 +89,8 @@ def train(
     arguments: further arguments of the architecture, such as units (convolutions of a residual block of "unet")
     extras: what the network sees besides the intensities: "lung_distance" (30 mm units, in chest CT),
         "coordinates" (along R, A, S, from -1 to 1)
+    lung_margin_mm: look only in the box of the lungs and so far around it, along R, A and S, mm; scans that show more
+        than the chest are cut to it, here and by `segmentation.predict`; needs lungs; the whole scan by default
     regularizers: name -> weight, or name -> table of `weight` and the term's own arguments; added to Dice and cross
         entropy: boundary, cldice, connectivity, hausdorff, persistence, scope, skeleton_recall, all told in
         docs/segmentation.md
@@ -129,7 +132,11 @@ def train(
     aim = objective(regularizers)
     if batch % processes.count():
         raise SettingsError(f"batch is {batch}; {processes.count()} processes share it: expected a multiple of that")
-    parts = _scans.split(cohort, images, masks, lungs)
+    if lung_margin_mm is not None and not lungs:
+        raise SettingsError(
+            "lung_margin_mm is set, but no lungs are given; give one for every row, of segmentation.lung"
+        )
+    parts = _scans.split(cohort, images, masks, lungs, lung_margin_mm)
     scans, held_out = parts[_scans.TRAINING], parts[_scans.VALIDATION]
     facts = [_survey.survey(scan) for scan in ctx.progress(scans, desc="survey")]
     _survey.report(scans, facts, ctx)
@@ -138,6 +145,7 @@ def train(
     plan = _survey.make_plan(
         facts, names, architecture=architecture, arguments=network_arguments,
         patch=patch, spacing_mm=spacing_mm, normalisation=normalisation, extras=extras,
+        lung_margin_mm=lung_margin_mm,
     )  # fmt: skip
     device = ctx.torch_device()
     network = build(architecture, plan.arguments, seed=ctx.seed)
