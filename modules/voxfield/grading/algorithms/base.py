@@ -69,12 +69,14 @@ class Nets:
 class Algorithm(Component):
     """Base of all algorithms: subclasses are dataclasses whose fields are their options.
 
-    unlabelled_ratio  unlabelled rows of a batch for each labelled one; 0 if the algorithm uses none
+    unlabelled_ratio      unlabelled rows of a batch for each labelled one; 0 if the algorithm uses none
+    normalised_embedding  whether the network is to normalise what its head sees
 
     Where no row is unlabelled, `Batch.unlabelled` is None and an algorithm learns from the labelled rows alone.
     """
 
     unlabelled_ratio: int = 0
+    normalised_embedding: bool = False
 
     def loss(self, batch: Batch, nets: Nets) -> tuple[Tensor, dict[str, float]]:
         """The loss of a batch, a scalar, and figures for the log."""

@@ -31,15 +31,20 @@ SETTINGS = ("head_name",)  # have a setting of their own
 def build(config: dict[str, Any], seed: int) -> Any:
     """A freshly initialised network; the same seed gives the same weights.
 
-    config  {"name": ..., and the keyword arguments of that network}
+    config  {"name": ..., and the keyword arguments of that network}; with "normalised": True what its head sees has
+            mean 0 and variance 1 in every row
     """
     import torch
 
     options = dict(config)
+    normalised = options.pop("normalised", False)
     network = find(GROUP, NETWORKS, options.pop("name"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return network(**options)
+        made = network(**options)
+    if normalised:
+        made.head = torch.nn.Sequential(torch.nn.LayerNorm(made.width, elementwise_affine=False), made.head)
+    return made
 
 
 def network_options(name: str, options: Sequence[str]) -> dict[str, Any]:

@@ -1,0 +1,18 @@
+"""Distance of two predictions, and the ramp of its weight, of the methods that ask a network to agree with itself."""
+
+import math
+
+from torch import Tensor
+
+
+def squared_distance(first: Tensor, second: Tensor) -> Tensor:
+    """(1 / k) sum_k (p_k - q_k)^2 of each row; (n,) from log-probabilities (n, k) and (n, k)."""
+    return (first.exp() - second.exp()).square().mean(1)
+
+
+def sigmoid_ramp(progress: float, length: float) -> float:
+    """exp(-5 (1 - t)^2) with t the part of the ramp that is done, from .007 to 1 (Laine and Aila 2017).
+
+    progress  share of the training that is done     length  share of the training that the ramp takes, 0 for none
+    """
+    return math.exp(-5 * (1 - min(progress / length, 1.0)) ** 2) if length > 0 else 1.0
