@@ -121,6 +121,7 @@ def _untrained(study: Study, grid: InputGrid, scaler: Scaler | None, uses_image:
         raise SettingsError(f"the grid {grid.shape} is a line; images to grade are planes or volumes")
     config: dict[str, Any] = {**recipe.network, "dims": dims}
     config |= {"features": 0 if scaler is None else scaler.width, "grades": study.count}
+    config["normalised"] = recipe.method.algorithm.normalised_embedding
     network = build(config, recipe.plan.seed)
     nothing = np.zeros(0)
     return Grader(
