@@ -11,7 +11,8 @@ from scipy.optimize import minimize_scalar
 
 from voxfield.fields._evidence import Evidence
 from voxfield.fields._frames import Modes, one_by_one, periodic
-from voxfield.fields._model import Model, Score
+from voxfield.fields._model import Model
+from voxfield.fields._score import Score
 from voxfield.fields._search import Bounds, fit
 from voxfield.fields._walls import Condition
 

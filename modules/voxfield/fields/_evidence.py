@@ -22,10 +22,11 @@ from scipy.linalg import lapack
 from scipy.spatial import cKDTree
 
 from voxfield.fields._blocks import Covariance, Points, Tables
-from voxfield.fields._model import Measured, Model, Score
+from voxfield.fields._model import Measured, Model
 from voxfield.fields._neighbours import nearest, spread_blocks
 from voxfield.fields._observation import Observation
 from voxfield.fields._prior import Int, Prior, Real
+from voxfield.fields._score import Score
 from voxfield.fields._vecchia import NotPositive
 from voxfield.fields._walls import WallPoints, wall_noise
 

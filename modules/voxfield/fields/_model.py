@@ -64,11 +64,3 @@ class Measured:
             variance = variance * np.maximum(self.signal, LEAST_SIGNAL) ** (-2 * model.signal)
         spread: Real = variance[:, None, None] * (self.axes.T @ mixing @ self.axes)
         return spread
-
-
-@dataclass(frozen=True)
-class Score:
-    """Log evidence of a model at the variance of the field that suits it best (or that the noise fixes)."""
-
-    log_evidence: float
-    variance: float

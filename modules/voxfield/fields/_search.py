@@ -9,8 +9,9 @@ import numpy as np
 from scipy.optimize import Bounds as Limits
 from scipy.optimize import minimize
 
-from voxfield.fields._model import Model, Score
+from voxfield.fields._model import Model
 from voxfield.fields._prior import Real
+from voxfield.fields._score import Score
 
 
 @dataclass(frozen=True)

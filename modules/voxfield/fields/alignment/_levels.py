@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates, median_filter
+from scipy.ndimage import gaussian_filter, median_filter
 
 from voxfield.artifacts import Grid
+from voxfield.fields._lookup import look_up
 from voxfield.fields.alignment._rigid import Rigid
 
 Floats = NDArray[np.float64]
@@ -38,11 +39,7 @@ class Level:
     def read(self, motion: Rigid) -> tuple[Floats, Floats, Floats, Mask]:
         """The moving image (n,) at the moved points (n, 3), its gradient (n, 3), and whether it reaches there."""
         moved = motion(self.points)
-        index = self.grid.index(moved).T
-        last = np.array(self.grid.shape)[:, None] - 1
-        within = np.asarray(((index >= 0) & (index <= last)).all(axis=0))
-        values = map_coordinates(self.moving, index, order=1, mode="nearest")
-        slopes = np.stack([map_coordinates(part, index, order=1, mode="nearest") for part in self.gradient], axis=1)
+        values, slopes, within = look_up(self.moving, self.gradient, self.grid.index(moved).T)
         return values, slopes, moved, within
 
 

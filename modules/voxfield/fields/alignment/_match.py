@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from voxfield.fields._robust import MAD, TUKEY, biweight
 from voxfield.fields.alignment._levels import Level
 from voxfield.fields.alignment._rigid import Rigid
 
@@ -24,8 +25,6 @@ Mask = NDArray[np.bool_]
 KNOTS = 12
 SMOOTH = 1e-3
 """Weight of the second differences of g, so that knots without data follow their neighbours."""
-TUKEY = 4.685
-MAD = 1.4826
 LEAST_SCALE = 0.02
 """Least scale of the residuals, in standard deviations of the fixed image."""
 LEAST_OVERLAP = 0.3
@@ -123,7 +122,7 @@ def _fit(level: Level, motion: Rigid, scale: float | None) -> _Fit:
         residual = level.values - basis @ coefficients
         known = residual[within] if within.any() else residual
         s = scale or max(MAD * float(np.median(np.abs(known))), LEAST_SCALE * spread)
-        weight = within * np.square(np.maximum(1 - np.square(residual / (TUKEY * s)), 0))
+        weight = within * biweight(residual, s)
         coefficients = _contrast(basis, level.values, weight)
     residual = level.values - basis @ coefficients
     rate = derivative @ coefficients

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from scipy import sparse
 
+from voxfield.fields._conditional import gains
 from voxfield.fields.manifold._patches import Bool, Int, Real
 
 Smoothness = Literal["matern-3/2", "matern-5/2", "gaussian"]
@@ -83,14 +84,9 @@ def krige(kernel: Kernel, points: Real, noise: Real, sets: Int, targets: Int, pl
 
 def _conditional(kernel: Kernel, sources: Real, noise: Real, absent: Bool, targets: Real) -> tuple[Real, Real]:
     """Weights (b, t, p) and variances (b, t); absent sources are independent of everything."""
-    covariance = kernel(_square_distances(sources, sources))
     cross = kernel(_square_distances(targets, sources))
-    covariance[absent[:, :, None] | absent[:, None, :]] = 0
-    cross[np.broadcast_to(absent[:, None, :], cross.shape)] = 0
-    diagonal = np.arange(sources.shape[1])
-    covariance[:, diagonal, diagonal] = 1 + noise
-    weights = np.linalg.solve(covariance, cross.transpose(0, 2, 1)).transpose(0, 2, 1)
-    return np.asarray(weights), np.maximum(1 - np.sum(weights * cross, axis=2), 0.0)
+    weights = gains(kernel(_square_distances(sources, sources)), cross, noise, absent)
+    return weights, np.maximum(1 - np.sum(weights * cross, axis=2), 0.0)
 
 
 def _square_distances(a: Real, b: Real) -> Real:

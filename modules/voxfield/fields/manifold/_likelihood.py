@@ -22,6 +22,7 @@ import numpy as np
 from scipy.linalg import lapack
 from scipy.optimize import minimize
 
+from voxfield.fields._score import Score, profiled
 from voxfield.fields.manifold._patches import Real
 from voxfield.fields.manifold._spectrum import Band, Kind, Spectrum
 
@@ -66,33 +67,22 @@ class Intrinsic:
     tail: float
 
 
-@dataclass(frozen=True)
-class Score:
-    """How well a setting explains the data: log evidence, and the overall variance that suits it best."""
-
-    log_evidence: float
-    variance: float
-
-
 def score(data: Whitened, density: Real) -> tuple[Score, Real]:
     """Score of prior variances (k,) of the modes, and the gradient of the log evidence by their logs."""
     root = np.sqrt(density)
     matrix = root[:, None] * data.gram * root + np.eye(len(root))
     factor, _ = lapack.dpotrf(matrix, lower=1, clean=1)
     white, _ = lapack.dtrtrs(factor, root * data.cross, lower=1)
-    variance = max((data.square - float(white @ white)) / data.count, 1e-300)
     half_logs = float(np.log(np.diag(factor)).sum())
-    evidence = -0.5 * data.count * (np.log(2 * np.pi * variance) + 1) - half_logs - data.log_scale
+    found = profiled(data.square - float(white @ white), data.count, half_logs + data.log_scale)
     inverse, _ = lapack.dtrtrs(factor, np.eye(len(root)), lower=1)
     mean, _ = lapack.dtrtrs(factor, white, lower=1, trans=1)
-    gradient = 0.5 * (np.square(mean) / variance - 1 + np.square(inverse).sum(axis=0))
-    return Score(evidence, variance), gradient
+    return found, 0.5 * (np.square(mean) / found.variance - 1 + np.square(inverse).sum(axis=0))
 
 
 def plain_score(data: Whitened) -> Score:
     """Score without modes: the data are white."""
-    variance = max(data.square / data.count, 1e-300)
-    return Score(-0.5 * data.count * (np.log(2 * np.pi * variance) + 1) - data.log_scale, variance)
+    return profiled(data.square, data.count, data.log_scale)
 
 
 def fit_intrinsic(

@@ -15,8 +15,9 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import Bounds, minimize
 
+from voxfield.fields._score import Score
 from voxfield.fields.manifold._kriging import Kernel, Smoothness, krige
-from voxfield.fields.manifold._likelihood import Intrinsic, Score, Whitened, fit_intrinsic, plain_score
+from voxfield.fields.manifold._likelihood import Intrinsic, Whitened, fit_intrinsic, plain_score
 from voxfield.fields.manifold._neighbourhoods import closest
 from voxfield.fields.manifold._patches import Int, Real
 from voxfield.fields.manifold._places import Places

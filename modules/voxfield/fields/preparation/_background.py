@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from voxfield.fields._robust import MAD, biweight
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -23,8 +25,6 @@ Mask = NDArray[np.bool_]
 HIGHEST = 4
 BLOCK = 6
 FOLDS = 10
-TUKEY = 4.685
-"""Residual in standard deviations at which the biweight reaches zero; 95 % efficient for normal errors."""
 ROUNDS = 30
 SETTLED = 1e-6
 MOST_VOXELS = 60_000
@@ -149,10 +149,10 @@ def robust_fit(terms: Floats, values: Floats, weight: Floats) -> tuple[Floats, F
     scale = np.sqrt(weight)
     for _ in range(ROUNDS):
         residual = (values - terms @ centre) * scale
-        spread = 1.4826 * np.median(np.abs(residual)) + 1e-12
-        robust = weight * np.square(np.maximum(1 - np.square(residual / (TUKEY * spread)), 0.0))
+        spread = MAD * float(np.median(np.abs(residual))) + 1e-12
+        robust = weight * biweight(residual, spread)
         weighted = robust[:, None] * terms
-        following = np.linalg.lstsq(weighted.T @ terms, weighted.T @ values, rcond=1e-12)[0]
+        following = np.asarray(np.linalg.lstsq(weighted.T @ terms, weighted.T @ values, rcond=1e-12)[0], np.float64)
         done = np.abs(following - centre).max() <= SETTLED * (np.abs(following).max() + 1e-12)
         centre = following
         if done:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, generate_binary_structure
 
+from voxfield.fields._robust import MAD
 from voxfield.fields.preparation._background import monomials, robust_fit, scaled
 
 Floats = NDArray[np.float64]
@@ -24,8 +25,6 @@ TOLERANCE = 3.0
 """Standard errors by which the standard deviation of a static voxel over time may exceed that of the noise; and
 standard deviations by which a single frame may differ from its plane."""
 ROUNDS = 10
-MAD = 1.4826
-"""Median absolute deviation to standard deviation, of a normal distribution."""
 
 
 def static_tissue(velocity: Floats, weights: Floats, signal: Mask) -> Mask:

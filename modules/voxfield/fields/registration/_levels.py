@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter
+
+from voxfield.fields._lookup import look_up
 
 Floats = NDArray[np.float64]
 
@@ -42,11 +44,8 @@ class Level:
         displacement  (v, 3) mm. Where x + u lies outside the moving image both are 0: nothing is known there.
         """
         place = np.indices(self.shape).reshape(3, -1) + (displacement / self.spacing).T
-        last = np.array(self.shape)[:, None] - 1
-        within = np.asarray(np.all((place >= 0) & (place <= last), axis=0))
-        read = [map_coordinates(part, place, order=1, mode="nearest") for part in (self.moving, *self.gradient)]
-        slope = np.stack(read[1:], axis=1) * within[:, None]
-        return (self.fixed.ravel() - read[0]) * within, slope
+        values, slopes, within = look_up(self.moving, self.gradient, place)
+        return (self.fixed.ravel() - values) * within, slopes * within[:, None]
 
 
 def make_level(fixed: Floats, moving: Floats, spacing: Floats, scale: int) -> Level:

@@ -8,7 +8,7 @@ the settings open, and then the best of them is overconfident: all of the sweep 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from scipy.linalg import lapack
@@ -18,6 +18,7 @@ from scipy.stats import qmc
 
 from voxfield.errors import InputError
 from voxfield.fields._neighbours import nearest, spread_blocks
+from voxfield.fields._score import Score, profiled
 from voxfield.fields.scattered._field import JITTER, Component, ScatteredGP
 from voxfield.fields.scattered._helmholtz import SMOOTHNESS, Real, Settings, covariance
 
@@ -58,14 +59,6 @@ def fit(points: Real, values: Real, *, seed: int = 0, sweep: int = SWEEP) -> Sca
     return ScatteredGP(points, values, [Component(best, evidence(best).variance, 1.0)])
 
 
-@dataclass(frozen=True)
-class Score:
-    """Log evidence of settings at the variance that suits them best."""
-
-    log_evidence: float
-    variance: float
-
-
 class _Evidence:
     """Scores of settings for one set of data, remembered."""
 
@@ -94,9 +87,8 @@ class _Evidence:
             square += float(np.sum(np.square(white)))
             log_determinant += float(np.log(np.diag(factor)).sum())
             scalars += size
-        variance = square / scalars
-        log_density = -log_determinant - 0.5 * scalars * (np.log(2 * np.pi * variance) + 1)
-        return Score(float(log_density * self._values.size / scalars), variance)
+        found = profiled(square, scalars, log_determinant)
+        return replace(found, log_evidence=found.log_evidence * self._values.size / scalars)
 
 
 def _check(points: Real, values: Real) -> None:

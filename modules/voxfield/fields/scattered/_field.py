@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
+from voxfield.fields._conditional import gains
 from voxfield.fields._neighbours import Int, earlier_neighbours, nearest
 from voxfield.fields.scattered._helmholtz import Real, Settings, covariance
 
@@ -115,16 +116,10 @@ def _conditional(settings: Settings, points: Real, targets: Real, near: Int, noi
     axes = targets.shape[1]
     absent = near < 0
     sources = points[np.where(absent, 0, near)]
-    within = covariance(sources, sources, settings)
-    cross = covariance(targets[:, None], sources, settings)[:, 0]
-    within[absent] = 0
-    within.transpose(0, 3, 4, 1, 2)[absent] = 0
-    cross = np.where(absent[:, None, :, None], 0.0, cross).reshape(count, axes, width * axes)
-    extra = np.where(absent, 1.0, np.where(near < noisy, settings.noise_ratio, 0.0) + JITTER)
-    within = within.reshape(count, width * axes, width * axes)
-    diagonal = np.arange(width * axes)
-    within[:, diagonal, diagonal] += np.repeat(extra, axes, axis=1)
-    gain = np.asarray(np.linalg.solve(within, cross.transpose(0, 2, 1)), dtype=np.float64).transpose(0, 2, 1)
+    within = covariance(sources, sources, settings).reshape(count, width * axes, width * axes)
+    cross = covariance(targets[:, None], sources, settings)[:, 0].reshape(count, axes, width * axes)
+    noise = np.where(near < noisy, settings.noise_ratio, 0.0) + JITTER
+    gain = gains(within, cross, np.repeat(noise, axes, axis=1), np.repeat(absent, axes, axis=1))
     return gain, np.eye(axes) - gain @ cross.transpose(0, 2, 1)
 
 
