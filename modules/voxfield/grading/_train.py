@@ -78,9 +78,9 @@ def train(
     ceil(1 / (1 - coverage)) - 1 no coverage is certified, and the finding `not-certifiable` says so.
 
     Settings
-    algorithm: what is learnt from a batch; `supervised`, `mixup` and `co_teaching` from labelled scans; `adamixup`, `pi`,
-        `interpolation`, `semixup`, `fixmatch`, `fixmatch_ordinal` and `simmatchv2` from unlabelled ones too; or one of a
-        plug-in.
+    algorithm: what is learnt from a batch; `supervised`, `mixup` and `co_teaching` from labelled scans; `adamixup`,
+        `pi`, `interpolation`, `semixup`, `fixmatch`, `fixmatch_ordinal` and `simmatchv2` from unlabelled ones too; or
+        one of a plug-in.
     options: of the algorithm, each `name=value`, such as `window=0.9`.
     loss: what a labelled row costs; `ordinal`; `cumulative` and `conditional`, those of CORAL and CORN; `acls`, against
         overconfidence; for labels with errors `early_learning`, `probability`, and with several readers `readers`,
