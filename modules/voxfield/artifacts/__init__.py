@@ -23,6 +23,7 @@ from voxfield.artifacts._mesh import Mesh
 from voxfield.artifacts._metrics import Metrics
 from voxfield.artifacts._model import Model
 from voxfield.artifacts._pair import check_pair
+from voxfield.artifacts._picture import Picture
 from voxfield.artifacts._point_field import PointField
 from voxfield.artifacts._point_samples import PointSamples
 from voxfield.artifacts._polyline import Polyline
@@ -49,6 +50,7 @@ __all__ = [
     "Model",
     "Origin",
     "PartialVectorImage",
+    "Picture",
     "PointField",
     "PointSamples",
     "Polyline",

@@ -13,6 +13,8 @@ Files with an underscore hold one stage each; the others are what the stages are
     calibration   temperature
     conformal     contiguous sets and their coverage
     familiarity   is a scan like those of the training?
+    examples      which of them is it most like?
+    saliency      what in a scan made its grade, and `overlay`, a picture of that
     metrics/      scores, patient bootstrap, report card
 """
 
@@ -23,6 +25,7 @@ from voxfield._lazy import lazy
 if TYPE_CHECKING:
     from voxfield.grading._choose import choose as choose
     from voxfield.grading._evaluate import evaluate as evaluate
+    from voxfield.grading._explain import explain as explain
     from voxfield.grading._features import features as features
     from voxfield.grading._predict import predict as predict
     from voxfield.grading._pretrain import pretrain as pretrain
@@ -34,6 +37,7 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "choose": "_choose",
         "evaluate": "_evaluate",
+        "explain": "_explain",
         "features": "_features",
         "predict": "_predict",
         "pretrain": "_pretrain",

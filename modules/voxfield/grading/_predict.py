@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from annotated_types import Gt, Lt
 
 from voxfield.artifacts import Image, Metrics, Model, Table
-from voxfield.errors import InputError
 from voxfield.stage import Context, Resources, stage
 
 if TYPE_CHECKING:
@@ -44,44 +43,18 @@ def predict(
     coverage: of the set, 0..1; by default that of the training.
     """
     from voxfield.grading.grader import Grader
-    from voxfield.grading.scans import read_scan
+    from voxfield.grading.scans import read_scan, scan_features
 
     device = ctx.torch_device()
     grader = Grader.from_model(model, device)
     volume, summary = read_scan(image, grader.grid)
-    values = _features(grader, features, model, ctx)
+    values = scan_features(grader.scaler, features, model, ctx)
     raw, embedding = grader.look(grader.rows(volume[None], values, [-1]), device)
     strange = _unlike(grader, summary, embedding[0], image, ctx)
     stated = grader.coverage if coverage is None else coverage
     values_out = _distribution(grader.calibrated(raw))
     values_out |= _decision(grader, values_out["probabilities"], stated, strange, ctx)
     return Prediction(Metrics({**values_out, "model": _origin(model, grader)}))
-
-
-def _features(grader: "Grader", features: Table | None, model: Model, ctx: Context) -> "NDArray[np.float64] | None":
-    import numpy as np
-
-    from voxfield.grading.scans import single_row, values_of
-
-    if grader.scaler is None:
-        return None
-    if features is None:
-        message = "was trained with features and none were given; give the table that grading.features writes"
-        raise InputError(message, file=model.file)
-    row = single_row(features)
-    absent = [name for name in grader.scaler.columns if name not in row]
-    if absent:
-        raise InputError(f"has no column {', '.join(absent)}, which the model was trained with", file=features.file)
-    values = np.array([values_of(row, grader.scaler.columns)])
-    missing = [
-        name
-        for name, value in zip(grader.scaler.columns, values[0], strict=True)
-        if np.isnan(value) and name not in grader.scaler.flagged
-    ]
-    if missing:
-        message = f"{', '.join(missing)} n/a, never so in training: the training's mean stands in"
-        ctx.finding("feature-missing", "warning", message, file=features.file, value=missing)
-    return values
 
 
 def _unlike(

@@ -13,6 +13,7 @@ from voxfield.context import Context
 from voxfield.errors import InputError, SettingsError
 from voxfield.grading import conformal
 from voxfield.grading.calibration import fit_temperature
+from voxfield.grading.examples import Examples
 from voxfield.grading.familiarity import Bank
 from voxfield.grading.grader import Grader
 from voxfield.grading.inputs import InputGrid, Scaler
@@ -77,6 +78,7 @@ def fit(
     raw, embedding = grader.look(data, device)
     scans = study.scans(train)
     grader.scan_bank, grader.embedding_bank = Bank.fit(summaries[scans]), Bank.fit(embedding[scans])
+    grader.examples = Examples.of(study, scans)
     rng = np.random.default_rng([ctx.seed, 2])
     figures = _calibrate(grader, study, raw, recipe, rng, ctx)
     figures["val"] = _card(grader, study, raw, "val", recipe, rng)

@@ -12,6 +12,7 @@ from voxfield.artifacts import Model
 from voxfield.errors import InputError
 from voxfield.grading.calibration import apply_temperature
 from voxfield.grading.conformal import Score, grade_sets, needed_patients, threshold
+from voxfield.grading.examples import Examples
 from voxfield.grading.familiarity import Bank
 from voxfield.grading.inputs import InputGrid, Scaler
 from voxfield.grading.networks import build
@@ -31,6 +32,7 @@ class Grader:
     score        nonconformity; scores (p,) of the calibration patients, one each
     coverage     at which the training judged it
     scan_bank, embedding_bank   see `familiarity`
+    examples     whose scans the points of the embedding bank are
     notes        what else a reader of the model should know, JSON
     """
 
@@ -47,6 +49,7 @@ class Grader:
     scan_bank: Bank | None
     embedding_bank: Bank | None
     notes: dict[str, Any]
+    examples: Examples | None = None
 
     def rows(self, volumes: NDArray[np.float32], features: Floats | None, grades: ArrayLike) -> TrainingSet:
         """What the network sees of volumes (n, x, y, z), features (n, f) and grades (n,), -1 unknown."""
@@ -97,6 +100,7 @@ class Grader:
             "score": self.score,
             "coverage": self.coverage,
             "notes": self.notes,
+            "examples": None if self.examples is None else asdict(self.examples),
         }
         for name, bank in (("scan", self.scan_bank), ("embedding", self.embedding_bank)):
             if bank is not None:
@@ -133,10 +137,15 @@ class Grader:
                 _bank("scan", config, weights),
                 _bank("embedding", config, weights),
                 dict(config["notes"]),
+                _examples(config["examples"]),
             )
         except (KeyError, TypeError, RuntimeError) as error:
             message = f"is no complete grading model ({type(error).__name__}: {error}); train it again"
             raise InputError(message, file=model.file) from error
+
+
+def _examples(facts: dict[str, Any] | None) -> Examples | None:
+    return None if facts is None else Examples(tuple(facts["subjects"]), tuple(map(tuple, facts["grades"])))
 
 
 def _bank(name: str, config: dict[str, Any], weights: dict[str, Tensor]) -> Bank | None:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from voxfield.artifacts import Image, Table
+from voxfield.artifacts import Image, Model, Table
+from voxfield.context import Context
 from voxfield.errors import InputError
-from voxfield.grading.inputs import InputGrid, normalise, ras_axes, resample, scan_summary, to_ras
+from voxfield.grading.inputs import InputGrid, Scaler, normalise, ras_axes, resample, scan_summary, to_ras
 
 Floats = NDArray[np.float64]
 
@@ -81,6 +82,32 @@ def single_row(table: Table) -> dict[str, object]:
     if len(rows) != 1:
         raise InputError(f"has {len(rows)} rows; a subject's features are one row", file=table.file)
     return rows[0]
+
+
+def scan_features(scaler: Scaler | None, features: Table | None, model: Model, ctx: Context) -> Floats | None:
+    """The features (1, f) of one scan that a model wants, NaN where missing; None where it wants none.
+
+    Raises InputError where they are not given; a value that never lacked in training is told as `feature-missing`.
+    """
+    if scaler is None:
+        return None
+    if features is None:
+        message = "was trained with features and none were given; give the table that grading.features writes"
+        raise InputError(message, file=model.file)
+    row = single_row(features)
+    absent = [name for name in scaler.columns if name not in row]
+    if absent:
+        raise InputError(f"has no column {', '.join(absent)}, which the model was trained with", file=features.file)
+    values = np.array([values_of(row, scaler.columns)])
+    missing = [
+        name
+        for name, value in zip(scaler.columns, values[0], strict=True)
+        if np.isnan(value) and name not in scaler.flagged
+    ]
+    if missing:
+        message = f"{', '.join(missing)} n/a, never so in training: the training's mean stands in"
+        ctx.finding("feature-missing", "warning", message, file=features.file, value=missing)
+    return values
 
 
 def values_of(row: dict[str, object], names: Sequence[str]) -> list[float]:
