@@ -2,15 +2,20 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from grading.cohorts import tubes
 from grading.toy_nets import Squared, batch, nets, rows, shifted
+from voxfield.context import Context
+from voxfield.grading import predict, train
 from voxfield.grading.algorithms._memory import Memory
 from voxfield.grading.algorithms.simmatchv2 import Projection, SimMatchV2
 from voxfield.grading.components import Labels, Sizes
+from voxfield.grading.grader import Grader
 from voxfield.grading.networks import build
 
 LABELS = Labels(torch.tensor([-1, 1, 0, -1, 1]), None, 2)
@@ -146,6 +151,16 @@ def test_a_normalised_network_forgets_the_scale_of_its_embedding() -> None:
     torch.testing.assert_close(made(None, 30 * features + 2), made(None, features), rtol=1e-3, atol=1e-4)
     rows = (features - features.mean(1, keepdim=True)) / features.std(1, correction=0, keepdim=True)
     torch.testing.assert_close(made(None, features), plain(None, rows), rtol=1e-3, atol=1e-4)
+
+
+def test_a_model_remembers_that_its_network_normalises() -> None:
+    cohort, images, _ = tubes(30)
+    ctx = Context(seed=1, device="cpu")
+    small: dict[str, Any] = {"steps": 3, "batch": 4, "cells": 8, "channels": (4, 8), "bootstrap": 5}
+    model = train(cohort, images, algorithm="simmatchv2", **small, ctx=ctx).model
+    assert isinstance(Grader.from_model(model, torch.device("cpu")).network.head[0], nn.LayerNorm)
+    found = predict(images[0], model, ctx=ctx).grade.values["probabilities"]
+    assert sum(found) == pytest.approx(1)
 
 
 def test_embeddings_have_unit_length_whatever_the_scale_of_the_features() -> None:
