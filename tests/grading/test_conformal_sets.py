@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from voxfield.grading import conformal
+from voxfield.grading.conformal_predictor import ConformalPredictor
 from voxfield.grading.metrics.scores import median_grade
 
 MASSES = arrays(np.float64, (6, 5), elements=st.floats(0, 1)).map(
@@ -106,3 +107,79 @@ def test_coverage_range_of_the_notes() -> None:
     low, high = conformal.coverage_range(100, 0.1, test_patients=20)
     assert low < 0.85
     assert high > 0.94
+
+
+def drawn(patients: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """Two rows a patient: probabilities that are too sure of low grades and too unsure of high ones, and grades."""
+    rows = 2 * patients
+    truth = rng.choice(4, rows, p=[0.4, 0.3, 0.2, 0.1])
+    off = truth + rng.normal(0, 0.3 + 0.4 * truth)
+    p = np.exp(-1.5 * (np.arange(4) - off[:, None]) ** 2)
+    return p / p.sum(1, keepdims=True), truth, np.arange(patients).repeat(2).tolist()
+
+
+def predictor(patients: int, rng: np.random.Generator) -> ConformalPredictor:
+    p, truth, owners = drawn(patients, rng)
+    embedding = np.zeros((len(p), 1))
+    return ConformalPredictor.fit(p, truth, owners, embedding, score="ranked", rule="random", rng=rng)
+
+
+def test_per_grade_sets_cover_every_grade_where_marginal_ones_do_not() -> None:
+    rng = np.random.default_rng(0)
+    found = {"marginal": np.zeros((150, 4)), "per_grade": np.zeros((150, 4))}
+    for draw in range(150):
+        made = predictor(200, rng)
+        p, truth, _ = drawn(1000, rng)
+        for of, hits in found.items():
+            sets = made.sets(p, np.zeros((len(p), 1)), 0.9, of)
+            assert sets is not None
+            inside = (sets[0] <= truth) & (truth <= sets[1])
+            hits[draw] = [inside[truth == g].mean() for g in range(4)]
+    means = {of: hits.mean(0) for of, hits in found.items()}
+    errors = found["per_grade"].std(0) / np.sqrt(150)
+    assert (means["per_grade"] >= 0.9 - 3 * errors).all()
+    assert means["marginal"].min() < 0.8  # the rare, hard grade
+
+
+def test_one_score_a_patient_and_grade() -> None:
+    p = np.full((5, 3), 1 / 3)
+    truth, owners = [0, 0, 1, 1, 2], ["a", "a", "a", "b", "b"]
+    made = ConformalPredictor.fit(
+        p, truth, owners, np.arange(5.0)[:, None], score="ranked", rule="largest", rng=np.random.default_rng(0)
+    )
+    assert len(made.scores) == 2
+    np.testing.assert_array_equal(made.grade, [0, 1, 1, 2])
+    # the scores of grades 0, 1, 2 of a flat distribution: 5/9, 2/9, 5/9
+    np.testing.assert_allclose(made.grade_scores, [5 / 9, 2 / 9, 2 / 9, 5 / 9])
+    np.testing.assert_array_equal(made.embedding[:, 0], [0, 4])  # the rows of the largest scores
+
+
+def test_a_grade_with_too_few_patients_is_refused_and_judged_marginally() -> None:
+    own = np.linspace(0.1, 1, 30)
+    grade = np.repeat([0, 1], [22, 8])
+    made = ConformalPredictor("ranked", own, np.zeros((30, 1)), own, grade, 2)
+    assert made.refused(0.9) == [1]
+    facts = made.account(0.9, "per_grade")
+    assert facts["per_grade"]["0"]["certified"]
+    assert facts["per_grade"]["1"] == {"calibration_patients": 8, "certified": False}
+    low, high = facts["per_grade"]["0"]["coverage_range_5_95"]
+    assert f"grade 0 {low:.2f} to {high:.2f}" in made.claim(0.9, "per_grade")
+    assert "not certifiable for grade 1" in made.claim(0.9, "per_grade")
+    # thresholds by hand: the 21st of 22 own scores for grade 0, the 28th of all 30 for grade 1
+    sure = np.array([[1.0, 0.0]])  # scores 0 and 1
+    lows, highs = made.sets(sure, np.zeros((1, 1)), 0.9, "per_grade") or (None, None)
+    assert (lows, highs) == (0, 0)
+    wide = ConformalPredictor("ranked", own + 0.1, np.zeros((30, 1)), own, grade, 2)
+    assert wide.sets(sure, np.zeros((1, 1)), 0.9, "per_grade") == (0, 1)
+
+
+def test_gaps_between_grades_are_filled() -> None:
+    p = np.array([[0.5, 0.0, 0.5]])  # scores .5, .5, .5
+    low, high = conformal.grade_sets(p, [0.6, 0.1, 0.6])
+    assert (low, high) == (0, 2)
+
+
+def test_an_empty_predictor_certifies_nothing() -> None:
+    made = ConformalPredictor.empty("ranked", 3)
+    assert made.sets(np.full((1, 3), 1 / 3), np.zeros((1, 0)), 0.9, "per_grade") is None
+    assert made.claim(0.9, "per_grade").startswith("not certifiable: 0 calibration patients")

@@ -18,7 +18,7 @@ class Training(NamedTuple):
     metrics: Metrics
 
 
-@stage(resources=Resources(gpu=1, mem_mb=4000, runtime=60, threads=1), version=1)
+@stage(resources=Resources(gpu=1, mem_mb=4000, runtime=60, threads=1), version=2)
 def train(
     cohort: Cohort,
     images: Sequence[Image],
@@ -51,6 +51,7 @@ def train(
     calibration_fraction: Annotated[float, Ge(0), Lt(1)] = 0.25,
     test_fraction: Annotated[float, Ge(0), Lt(1)] = 0.2,
     coverage: Annotated[float, Gt(0), Lt(1)] = 0.9,
+    coverage_of: Literal["marginal", "per_grade"] = "marginal",
     score: Literal["ranked", "cdf"] = "ranked",
     per_patient: Literal["random", "largest"] = "random",
     checkpoint_every: Annotated[int, Ge(1)] = 100,
@@ -75,7 +76,7 @@ def train(
 
     The temperature comes from validation patients, the conformal quantile from calibration patients, one
     score each; test patients are looked at once, after everything is fixed. With fewer calibration patients than
-    ceil(1 / (1 - coverage)) - 1 no coverage is certified, and the finding `not-certifiable` says so.
+    ceil(1 / (1 - coverage)) - 1, of a grade where coverage is per grade, none is certified (`not-certifiable`).
 
     Settings
     algorithm: what is learnt from a batch; `supervised`, `mixup` and `co_teaching` from labelled scans; `adamixup`,
@@ -109,6 +110,8 @@ def train(
     calibration_fraction: share of labelled patients for the conformal quantile, where the cohort names none.
     test_fraction: share of labelled patients for the test, where the cohort names none.
     coverage: stated coverage of the sets.
+    coverage_of: all scans together, or of the scans of each grade; a grade with too few calibration patients is judged
+        marginally then. The model keeps what either needs, and `grading.predict` may choose anew.
     score: nonconformity, the ranked probability score or the distance from the median in the distribution.
     per_patient: which score stands for a patient with several scans; `largest` covers all of them at once.
     checkpoint_every: steps between two checkpoints, and between two checks on validation patients.
@@ -144,6 +147,7 @@ def train(
         cells,
         mirror,
         coverage,
+        coverage_of,
         score,
         per_patient,
         bootstrap,

@@ -16,6 +16,10 @@ Rows of one patient are dependent. Calibration therefore uses one score a patien
 drawn at random, which keeps the guarantee for "one image of a new patient", the thing that is predicted; the
 largest score instead covers all images of a patient at once, with wider sets.
 
+The guarantee is marginal: rare grades may be covered less often. Scores of the patients of one grade alone give a
+threshold q_y of its own (Mondrian, Vovk et al. 2005, chapter 4), and {y : s(y) <= q_y} covers each grade as often as
+stated. That set may have gaps; they are filled, which only adds coverage.
+
 Over calibration draws the realised coverage is Beta(n + 1 - l, l), l = floor((n + 1) alpha); with m test
 patients the observed one is beta-binomial (Vovk 2012; Angelopoulos and Bates 2023, section 3.2).
 """
@@ -31,6 +35,7 @@ from voxfield.grading.metrics.scores import median_grade
 
 Floats = NDArray[np.float64]
 Score = Literal["ranked", "cdf"]
+Rule = Literal["random", "largest"]
 
 
 def needed_patients(alpha: float) -> int:
@@ -54,16 +59,23 @@ def patient_scores(
     row_scores: ArrayLike,
     patients: Sequence[Hashable],
     rng: np.random.Generator,
-    rule: Literal["random", "largest"] = "random",
+    rule: Rule = "random",
 ) -> Floats:
     """One score a patient, in the order in which patients first occur; row_scores (n,)."""
     values = np.asarray(row_scores, dtype=np.float64)
+    return np.asarray(values[patient_rows(values, patients, rng, rule)])
+
+
+def patient_rows(
+    row_scores: Floats, patients: Sequence[Hashable], rng: np.random.Generator, rule: Rule = "random"
+) -> NDArray[np.int64]:
+    """The row whose score stands for each patient, in the order in which patients first occur; row_scores (n,)."""
     rows: dict[Hashable, list[int]] = {}
     for row, patient in enumerate(patients):
         rows.setdefault(patient, []).append(row)
     if rule == "largest":
-        return np.array([values[r].max() for r in rows.values()])
-    return np.array([values[r[int(rng.integers(len(r)))]] for r in rows.values()])
+        return np.array([r[int(row_scores[r].argmax())] for r in rows.values()], dtype=np.int64)
+    return np.array([r[int(rng.integers(len(r)))] for r in rows.values()], dtype=np.int64)
 
 
 def threshold(scores: ArrayLike, alpha: float) -> float | None:
@@ -76,11 +88,17 @@ def threshold(scores: ArrayLike, alpha: float) -> float | None:
 
 
 def grade_sets(
-    probabilities: ArrayLike, quantile: float, score: Score = "ranked"
+    probabilities: ArrayLike, quantile: ArrayLike, score: Score = "ranked"
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Lowest and highest grade of each set, (n,) each; a set that would be empty holds the median grade."""
+    """Lowest and highest grade of each set, (n,) each.
+
+    quantile  one threshold for all, one for each grade (k,), or one for each row (n, 1)
+
+    The set reaches from the lowest grade within its threshold to the highest. One that would be empty holds the
+    median grade.
+    """
     scores = grade_scores(probabilities, score)
-    inside = scores <= quantile
+    inside = scores <= np.asarray(quantile, dtype=np.float64)
     inside[np.arange(len(scores)), median_grade(probabilities)] = True
     k = scores.shape[1]
     return inside.argmax(1), k - 1 - inside[:, ::-1].argmax(1)

@@ -12,12 +12,12 @@ from voxfield.artifacts import Image, Model, Table
 from voxfield.context import Context
 from voxfield.errors import InputError, SettingsError
 from voxfield.grading import conformal
-from voxfield.grading.calibration import fit_temperature
+from voxfield.grading.conformal_predictor import ConformalPredictor, CoverageOf
 from voxfield.grading.examples import Examples
 from voxfield.grading.familiarity import Bank
 from voxfield.grading.grader import Grader
 from voxfield.grading.inputs import InputGrid, Scaler
-from voxfield.grading.metrics.card import report_card, set_card
+from voxfield.grading.judging import Seen, calibrate, card
 from voxfield.grading.metrics.scores import ranked_probability
 from voxfield.grading.networks import build
 from voxfield.grading.scans import choose_grid, feature_rows, read_scans
@@ -39,8 +39,9 @@ class Recipe:
     cells: int
     mirror: tuple[str, ...]
     coverage: float
+    coverage_of: CoverageOf
     score: conformal.Score
-    per_patient: Literal["random", "largest"]
+    per_patient: conformal.Rule
     bootstrap: int
     method: Method
 
@@ -80,9 +81,9 @@ def fit(
     grader.scan_bank, grader.embedding_bank = Bank.fit(summaries[scans]), Bank.fit(embedding[scans])
     grader.examples = Examples.of(study, scans)
     rng = np.random.default_rng([ctx.seed, 2])
-    figures = _calibrate(grader, study, raw, recipe, rng, ctx)
-    figures["val"] = _card(grader, study, raw, "val", recipe, rng)
-    figures["test"] = _card(grader, study, raw, "test", recipe, rng)
+    seen = Seen(raw, embedding)
+    figures = calibrate(grader, study, seen, recipe.per_patient, rng, ctx)
+    figures |= {role: card(grader, study, seen, role, recipe.bootstrap, rng) for role in ("val", "test")}
     figures["input"] = {"grid_shape": list(grid.shape), "grid_spacing_mm": list(grid.spacing_mm)}
     figures["input"] |= {"image": uses_image, "features": [] if scaler is None else list(scaler.columns)}
     figures["labels"] = {"readers": study.reader_names, **recipe.method.loss.account()}
@@ -125,7 +126,6 @@ def _untrained(study: Study, grid: InputGrid, scaler: Scaler | None, uses_image:
     config |= {"features": 0 if scaler is None else scaler.width, "grades": study.count}
     config["normalised"] = recipe.method.algorithm.normalised_embedding
     network = build(config, recipe.plan.seed)
-    nothing = np.zeros(0)
     return Grader(
         network,
         config,
@@ -134,9 +134,9 @@ def _untrained(study: Study, grid: InputGrid, scaler: Scaler | None, uses_image:
         uses_image,
         scaler,
         1.0,
-        recipe.score,
-        nothing,
+        ConformalPredictor.empty(recipe.score, study.count),
         recipe.coverage,
+        recipe.coverage_of,
         None,
         None,
         {},
@@ -149,56 +149,3 @@ def _part(data: TrainingSet, rows: Sequence[int]) -> TrainingSet:
     features = None if data.features is None else data.features[index]
     readers = None if data.readers is None else data.readers[index]
     return replace(data, images=images, features=features, grades=data.grades[index], readers=readers)
-
-
-def _calibrate(
-    grader: Grader,
-    study: Study,
-    raw: Floats,
-    recipe: Recipe,
-    rng: np.random.Generator,
-    ctx: Context,
-) -> dict[str, Any]:
-    """Temperature from validation patients, then conformal scores from the calibration patients."""
-    val = study.rows("val", labelled=True)
-    grader.temperature = fit_temperature(raw[val], study.grades_of(val), study.patients_of(val))
-    rows = study.rows("calibration", labelled=True)
-    truth, patients = study.grades_of(rows), study.patients_of(rows)
-    if rows:
-        scores = conformal.grade_scores(grader.calibrated(raw[rows]), recipe.score)
-        own = scores[np.arange(len(rows)), truth]
-        grader.scores = np.sort(conformal.patient_scores(own, patients, rng, recipe.per_patient))
-    count, alpha = len(grader.scores), 1.0 - recipe.coverage
-    facts: dict[str, Any] = {
-        "coverage": recipe.coverage,
-        "meaning": "marginal coverage under exchangeable patients",
-        "score": recipe.score,
-        "per_patient": recipe.per_patient,
-        "calibration_patients": count,
-        "needed_patients": conformal.needed_patients(alpha),
-        "quantile": grader.quantile(recipe.coverage),
-        "certified": grader.quantile(recipe.coverage) is not None,
-    }
-    if facts["certified"]:
-        test = len(set(study.patients_of(study.rows("test", labelled=True))))
-        facts["coverage_range_5_95"] = list(conformal.coverage_range(count, alpha))
-        if test:
-            facts["test_coverage_range_5_95"] = list(conformal.coverage_range(count, alpha, test))
-    else:
-        ctx.finding("not-certifiable", "warning", grader.shortfall(recipe.coverage), value=count)
-    return {"temperature": grader.temperature, "conformal": facts}
-
-
-def _card(
-    grader: Grader, study: Study, raw: Floats, role: str, recipe: Recipe, rng: np.random.Generator
-) -> dict[str, Any]:
-    rows = study.rows(role, labelled=True)
-    if not rows:
-        return {"rows": 0, "patients": 0}
-    probabilities, truth = grader.calibrated(raw[rows]), study.grades_of(rows)
-    patients = study.patients_of(rows)
-    card = report_card(probabilities, truth, patients, rng=rng, draws=recipe.bootstrap)
-    sets = grader.sets(probabilities, recipe.coverage)
-    if sets is not None:
-        card["sets"] = set_card(*sets, truth, study.count, patients, rng=rng, draws=recipe.bootstrap)
-    return card

@@ -11,7 +11,8 @@ from torch import Tensor
 from voxfield.artifacts import Model
 from voxfield.errors import InputError
 from voxfield.grading.calibration import apply_temperature
-from voxfield.grading.conformal import Score, grade_sets, needed_patients, threshold
+from voxfield.grading.conformal_predictor import ConformalPredictor, CoverageOf
+from voxfield.grading.covariate_shift import Shift
 from voxfield.grading.examples import Examples
 from voxfield.grading.familiarity import Bank
 from voxfield.grading.inputs import InputGrid, Scaler
@@ -20,6 +21,8 @@ from voxfield.grading.trainer import TrainingSet, infer
 
 Floats = NDArray[np.float64]
 FAMILY = "grading"
+CONFORMAL = ("scores", "embedding", "grade_scores", "grade")  # what a model keeps of the calibration patients
+SHIFT = ("mean", "axes", "weights")
 
 
 @dataclass
@@ -29,8 +32,7 @@ class Grader:
     grid         what the network sees of a scan; None where it sees features only
     scaler       of the features; None where it sees the scan only
     temperature  see `calibration`
-    score        nonconformity; scores (p,) of the calibration patients, one each
-    coverage     at which the training judged it
+    conformal    what the calibration patients say; coverage and coverage_of, at which the training judged it
     scan_bank, embedding_bank   see `familiarity`
     examples     whose scans the points of the embedding bank are
     notes        what else a reader of the model should know, JSON
@@ -43,9 +45,9 @@ class Grader:
     uses_image: bool
     scaler: Scaler | None
     temperature: float
-    score: Score
-    scores: Floats
+    conformal: ConformalPredictor
     coverage: float
+    coverage_of: CoverageOf
     scan_bank: Bank | None
     embedding_bank: Bank | None
     notes: dict[str, Any]
@@ -69,27 +71,11 @@ class Grader:
         """Calibrated probabilities (n, k) from raw ones."""
         return apply_temperature(raw, self.temperature)
 
-    def quantile(self, coverage: float) -> float | None:
-        """The conformal threshold at a coverage, or None where the calibration patients are too few."""
-        return threshold(self.scores, 1.0 - coverage)
-
-    def sets(self, probabilities: Floats, coverage: float) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-        """Lowest and highest grade of each set, or None where none can be certified."""
-        quantile = self.quantile(coverage)
-        return None if quantile is None else grade_sets(probabilities, quantile, self.score)
-
-    def shortfall(self, coverage: float) -> str:
-        """Why no set is given, in words."""
-        needed = needed_patients(1.0 - coverage)
-        return (
-            f"not certifiable: {len(self.scores)} calibration patients, at least {needed} are needed for a "
-            f"coverage of {100 * coverage:g} %"
-        )
-
     def to_model(self, licence: str) -> Model:
         """The artifact: weights, scores and banks as tensors, the rest as JSON."""
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
-        tensors["calibration.scores"] = torch.from_numpy(self.scores)
+        tensors |= {f"conformal.{name}": torch.from_numpy(np.ascontiguousarray(getattr(self.conformal, name)))
+                    for name in CONFORMAL}  # fmt: skip
         config: dict[str, Any] = {
             "network": self.network_config,
             "grades": self.grades,
@@ -97,11 +83,17 @@ class Grader:
             "uses_image": self.uses_image,
             "features": None if self.scaler is None else asdict(self.scaler),
             "temperature": self.temperature,
-            "score": self.score,
+            "score": self.conformal.score,
             "coverage": self.coverage,
+            "coverage_of": self.coverage_of,
+            "shift": None,
             "notes": self.notes,
             "examples": None if self.examples is None else asdict(self.examples),
         }
+        if self.conformal.shift is not None:
+            facts = asdict(self.conformal.shift)
+            tensors |= {f"shift.{name}": torch.from_numpy(np.ascontiguousarray(facts.pop(name))) for name in SHIFT}
+            config["shift"] = facts
         for name, bank in (("scan", self.scan_bank), ("embedding", self.embedding_bank)):
             if bank is not None:
                 parts = {"points": bank.points, "mean": bank.mean, "sd": bank.sd}
@@ -131,9 +123,9 @@ class Grader:
                 bool(config["uses_image"]),
                 None if scaler is None else Scaler(**{k: tuple(v) for k, v in scaler.items()}),
                 float(config["temperature"]),
-                cast(Score, config["score"]),
-                weights["calibration.scores"].double().numpy(),
+                _conformal(config, weights),
                 float(config["coverage"]),
+                cast(CoverageOf, config["coverage_of"]),
                 _bank("scan", config, weights),
                 _bank("embedding", config, weights),
                 dict(config["notes"]),
@@ -142,6 +134,14 @@ class Grader:
         except (KeyError, TypeError, RuntimeError) as error:
             message = f"is no complete grading model ({type(error).__name__}: {error}); train it again"
             raise InputError(message, file=model.file) from error
+
+
+def _conformal(config: dict[str, Any], weights: dict[str, Tensor]) -> ConformalPredictor:
+    shift = config["shift"]
+    if shift is not None:
+        shift = Shift(**{name: weights[f"shift.{name}"].double().numpy() for name in SHIFT}, **shift)
+    arrays = {name: weights[f"conformal.{name}"].numpy() for name in CONFORMAL}
+    return ConformalPredictor(config["score"], **arrays, grades=int(config["grades"]), shift=shift)
 
 
 def _examples(facts: dict[str, Any] | None) -> Examples | None:
