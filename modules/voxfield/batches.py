@@ -19,7 +19,7 @@ Standard library only, since every start of Snakemake comes through here.
 
 import csv
 import io
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from voxfield.errors import InputError
@@ -77,19 +77,24 @@ class Batches:
         return found
 
     def _write(self, rows: Rows) -> None:
-        """Write the tables that changed, so that a plan without news touches no file."""
+        """Write the tables, and remove those of batches that lost all members."""
         for batch, members in list(self._members.items()):
             table = self._folder / f"{batch}.tsv"
             if not members:
                 del self._members[batch]
                 table.unlink(missing_ok=True)
                 continue
-            text = _text([{"subject": subject, **rows[subject]} for subject in members])
-            if not table.is_file() or table.read_text(encoding="utf-8") != text:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                partial = table.with_suffix(".tmp")
-                partial.write_text(text, encoding="utf-8")
-                partial.replace(table)
+            write_table(table, [{"subject": subject, **rows[subject]} for subject in members])
+
+
+def write_table(table: Path, rows: Sequence[Mapping[str, str]]) -> None:
+    """Write a table that the plan makes, where it changed, so that a plan without news touches no file."""
+    text = _text(rows)
+    if not table.is_file() or table.read_text(encoding="utf-8") != text:
+        table.parent.mkdir(parents=True, exist_ok=True)
+        partial = table.with_suffix(".tmp")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(table)
 
 
 def _subjects(table: Path) -> list[str]:
@@ -97,7 +102,7 @@ def _subjects(table: Path) -> list[str]:
         return [row["subject"] for row in csv.DictReader(stream, delimiter="\t")]
 
 
-def _text(rows: list[dict[str, str]]) -> str:
+def _text(rows: Sequence[Mapping[str, str]]) -> str:
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, list(rows[0]), delimiter="\t", lineterminator="\n")
     writer.writeheader()

@@ -33,6 +33,7 @@ from voxfield.settings import unknown_key
 SUBJECT = re.compile(r"[A-Za-z0-9-]+")
 RESOURCE_NAMES = ("gpu", "mem_mb", "runtime", "threads")
 FILE_COLUMNS = frozenset({"image", "velocity", "annotation", "lumen", "observed", "points", "mesh", "truth"})
+SIDES = {"l": "left", "left": "left", "r": "right", "right": "right"}
 PYTHON = shlex.quote(sys.executable)
 Params = dict[str, Callable[..., str]]
 
@@ -167,6 +168,34 @@ def cohort_rows(table: str | None) -> dict[str, dict[str, str]]:
     folder = place.resolve().parent
     told = [{k: _located(k, v, folder) for k, v in row.items() if v and v != "n/a"} for row in rows]
     return dict(zip(ids, told, strict=True))
+
+
+def graded_images(table: str, *, sides: bool) -> dict[str, dict[str, str]]:
+    """Rows of a table of images to be graded: subject, image, patient, grade [, side, split].
+
+    sides  whether every row must say on which side it is; `side` is then "left" or "right"
+
+    Raises InputError for a grade out of range, a patient in two splits and an image that is not there; all of it before
+    anything runs.
+    """
+    from voxfield.artifacts import Cohort
+
+    Cohort.load(table)
+    rows = cohort_rows(table)
+    for name, row in rows.items():
+        for column in ("image", "patient"):
+            if column not in row:
+                raise InputError(f"subject {name} has no {column}", file=table)
+        if sides:
+            side = row.get("side", "")
+            row["side"] = SIDES.get(side.lower(), "")
+            if not row["side"]:
+                found = f"side {side!r}" if side else "no side"
+                raise InputError(f"subject {name} has {found}; expected left or right", file=table)
+    missing = [row["image"] for row in rows.values() if not Path(row["image"]).is_file()]
+    if missing:
+        raise InputError(f"{len(missing)} of {len(rows)} images are not there, the first is {missing[0]}", file=table)
+    return rows
 
 
 def _located(column: str, value: str, folder: Path) -> str:

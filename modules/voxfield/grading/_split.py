@@ -29,7 +29,8 @@ def split(
 ) -> Division:
     """Decide by patient who trains, validates, calibrates and tests, once for all methods; screen the images.
 
-    table    one row a scan: `patient`, `grade` (nothing where unlabelled), optionally `split`, which is obeyed
+    table    one row a scan: `subject` (`sub-` in front is dropped), `patient`, `grade` (nothing where unlabelled),
+             optionally `split`, which is obeyed
     images   one for each row that is not excluded, in their order; read for their sizes and for repetitions
     returns  the cohort with a `split` (train, val, calibration, test) in every row; its labelled test rows alone; and
              metrics: rows, patients and labels of every part, sizes of the images
@@ -64,10 +65,11 @@ def split(
 
 
 def _without(table: Cohort, excluded: Sequence[str]) -> Cohort:
-    strangers = sorted(set(excluded) - set(table.column("subject")))
+    rows = [{**row, "subject": str(row["subject"]).removeprefix("sub-")} for row in table.rows()]
+    strangers = sorted(set(excluded) - {row["subject"] for row in rows})
     if strangers:
         raise SettingsError(f"grading.split: excluded names {strangers[0]!r}, which is no subject of the table")
-    kept = [row for row in table.rows() if row["subject"] not in set(excluded)]
+    kept = [row for row in rows if row["subject"] not in set(excluded)]
     if not kept:
         raise InputError("has no row left; nobody can train or test", file=table.file)
     return Cohort.from_rows(kept)

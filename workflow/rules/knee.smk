@@ -1,0 +1,235 @@
+# Graded radiographs, of phantoms or of a table (OWN, TABLE), to a trained, calibrated and judged grader. The pipeline
+# says what is trained: RUNS, pairs of a method of METHODS and a seed.
+from voxfield.report import jobs
+
+SOURCE = TABLE or "phantoms/cohort.tsv"
+UNREADABLE = sorted({subject for subject, rule in FAILED if rule == "convert_images"})
+IMAGES = Batches(
+    "convert_images",
+    {
+        name: {"image": row["image"], "mirrored": str(MIRROR and row["side"] == "right").lower()}
+        for name, row in OWN.items()
+    },
+    "images/{subject}.nii.gz",
+    size=config["batch"],
+    lost=UNREADABLE,
+)
+READABLE = [subject for subject in OWN if subject not in UNREADABLE]
+if READABLE:
+    write_table(Path("batches/images.tsv"), [{"subject": subject} for subject in READABLE])
+LISTED = "batches/images.tsv" if TABLE else SOURCE
+MODEL = "models/chosen" if len(RUNS) > 1 else "models/{}-{}".format(*RUNS[0])
+
+
+def trainings(suffix):
+    """A file of every training."""
+    return [f"models/{method}-{seed}.{suffix}" for method, seed in RUNS]
+
+
+rule knee_cohort:
+    output:
+        cohort="phantoms/cohort.tsv",
+    log:
+        "logs/phantoms.knees.log",
+    params:
+        **stages.params("phantoms.knees", settings={"patients": config["phantoms"]["patients"]}),
+    resources:
+        **stages.resources("phantoms.knees"),
+    shell:
+        stages.shell("phantoms.knees", "", "cohort", subject="")
+
+
+rule render_knees:
+    input:
+        cohort="phantoms/cohort.tsv",
+    output:
+        manifest="batches/render_knees.tsv",
+    log:
+        "logs/phantoms.knee.log",
+    params:
+        **stages.params("phantoms.knee"),
+        side="left" if MIRROR else "{side}",
+    resources:
+        **stages.resources("phantoms.knee"),
+    shell:
+        stages.shell(
+            "phantoms.knee",
+            "",
+            "",
+            subject="",
+            more="--each {input.cohort:q} --manifest {output.manifest:q} --set 'knee_seed={{knee_seed}}' "
+            "--set 'severity={{truth_severity}}' --set 'side={params.side}' --out-image 'images/{{subject}}.nii.gz'",
+        )
+
+
+rule convert_images:
+    input:
+        images=lambda wildcards: [OWN[subject]["image"] for subject in IMAGES.members(wildcards.batch)],
+    output:
+        manifest="batches/convert_images/{batch}.done.tsv",
+    log:
+        "logs/batches/convert_images.{batch}.log",
+    params:
+        **stages.params("io.convert"),
+    resources:
+        **stages.resources("io.convert"),
+    shell:
+        stages.each(
+            "io.convert",
+            "",
+            {"source": "{image}", "set": "mirrored={mirrored}", "out-image": "images/{subject}.nii.gz"},
+        )
+
+
+rule split_patients:
+    input:
+        table=SOURCE,
+        images=sorted({IMAGES.manifest(subject) for subject in READABLE}) if TABLE else "batches/render_knees.tsv",
+    output:
+        cohort="cohort.tsv",
+        test="test.tsv",
+        metrics="split.json",
+    log:
+        "logs/grading.split.log",
+    params:
+        **stages.params("grading.split", settings={"excluded": UNREADABLE}),
+    resources:
+        **stages.resources("grading.split"),
+    shell:
+        stages.shell(
+            "grading.split",
+            "table",
+            "cohort test metrics",
+            subject="",
+            more=f"--images '@{LISTED}:../images/{{{{subject}}}}.nii.gz'",
+        )
+
+
+rule train_grader:
+    input:
+        cohort="cohort.tsv",
+    output:
+        model="models/{method}-{seed}.safetensors",
+        metrics="models/{method}-{seed}.json",
+    log:
+        "logs/grading.train.{method}-{seed}.log",
+    params:
+        **{
+            **stages.params("grading.train"),
+            "settings": lambda wildcards: stages.flags(
+                {**stages.settings["grading.train"], **METHODS[wildcards.method]}
+            ),
+            # Methods share the seed of a repetition, so that they share its labels.
+            "seed": lambda wildcards: str(stages.seed_of("grading.train", wildcards.seed)),
+        },
+    resources:
+        **stages.resources("grading.train"),
+    shell:
+        stages.shell(
+            "grading.train",
+            "cohort",
+            "model metrics",
+            subject="{wildcards.method}-{wildcards.seed}",
+            more="--images '@{input.cohort}:images/{{subject}}.nii.gz'",
+        )
+
+
+rule choose_grader:
+    input:
+        models=trainings("safetensors"),
+        trainings=trainings("json"),
+    output:
+        model="models/chosen.safetensors",
+        metrics="models/chosen.json",
+    log:
+        "logs/grading.choose.log",
+    params:
+        **stages.params("grading.choose", settings={"names": [method for method, _ in RUNS]}),
+    resources:
+        **stages.resources("grading.choose"),
+    shell:
+        stages.shell("grading.choose", "models trainings", "model metrics", subject="")
+
+
+rule grade_test:
+    input:
+        test="test.tsv",
+        model=f"{MODEL}.safetensors",
+    output:
+        manifest="batches/grade_test.tsv",
+    log:
+        "logs/grading.predict.log",
+    params:
+        **stages.params("grading.predict"),
+    resources:
+        **stages.resources("grading.predict"),
+    shell:
+        stages.shell(
+            "grading.predict",
+            "model",
+            "",
+            subject="",
+            more="--each {input.test:q} --manifest {output.manifest:q} --image 'images/{{subject}}.nii.gz' "
+            "--out-grade 'predictions/{{subject}}.json'",
+        )
+
+
+rule evaluate_grades:
+    input:
+        cohort="test.tsv",
+        graded="batches/grade_test.tsv",
+    output:
+        metrics="scores.json",
+    log:
+        "logs/grading.evaluate.log",
+    params:
+        **stages.params("grading.evaluate"),
+    resources:
+        **stages.resources("grading.evaluate"),
+    shell:
+        stages.shell(
+            "grading.evaluate",
+            "cohort",
+            "metrics",
+            subject="",
+            more="--predictions '@{input.cohort}:predictions/{{subject}}.json'",
+        )
+
+
+rule grading_page:
+    input:
+        cohort="test.tsv",
+        graded="batches/grade_test.tsv",
+        scores="scores.json",
+        splits="split.json",
+        trainings=trainings("json"),
+        choice="models/chosen.json" if len(RUNS) > 1 else [],
+    output:
+        index="report/index.html",
+        card="report_card.json",
+    log:
+        "logs/report.grading.log",
+    params:
+        **stages.params(
+            "report.grading",
+            settings={
+                "title": config["title"],
+                "claim": config["claim"],
+                "methods": [method for method, _ in RUNS],
+                "failures": [entry for entry in jobs.failed() if entry[1] != "report.grading"],
+                "run_folder": "..",
+            },
+        ),
+        choice=lambda wildcards, input: input_flags({"choice": input.choice}),
+        look=jobs.look(),
+    resources:
+        **stages.resources("report.grading"),
+    shell:
+        stages.shell(
+            "report.grading",
+            "cohort scores splits trainings",
+            "card",
+            subject="",
+            more="--images '@{input.cohort}:images/{{subject}}.nii.gz' "
+            "--predictions '@{input.cohort}:predictions/{{subject}}.json' {params.choice} --out-page report",
+        )
