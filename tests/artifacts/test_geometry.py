@@ -58,7 +58,7 @@ def test_the_pair_check_follows_the_grids(
 def test_a_mask_a_slice_short_and_an_image_as_its_own_mask(tmp_path: Path) -> None:
     affine, path = np.eye(4), tmp_path / "a.nii.gz"
     Image(np.arange(60).reshape(3, 4, 5), affine).save(path)
-    with pytest.raises(InputError, match=r"mask has shape \(3, 4, 4\), its image.* \(3, 4, 5\)"):
+    with pytest.raises(InputError, match=r"has shape \(3, 4, 4\), its image.* \(3, 4, 5\)"):
         check_pair(Image.load(path), LabelMap(np.ones((3, 4, 4), int), affine))
     with pytest.raises(InputError, match=r"a\.nii\.gz: is given as image and as mask .*the same file"):
         check_pair(Image.load(path), LabelMap.load(path))

@@ -53,6 +53,18 @@ def test_truth_may_be_a_part_of_the_grid_voxel_on_voxel() -> None:
         evaluate(field(1.0), field(0.1), field(1.0, (3, 3, 3), part))
 
 
+def test_everything_lies_where_the_truth_lies() -> None:
+    moved = AFFINE.copy()
+    moved[0, 3] = 2.0
+    one = np.ones((6, 6, 6), "u1")
+    with pytest.raises(InputError, match="disagree by up to 1 voxels"):
+        evaluate(field(1.0), field(0.1), field(1.0), LabelMap(one, moved))
+    with pytest.raises(InputError, match="has the shape of the truth"):
+        evaluate(field(1.0), field(0.1), field(1.0), openings=LabelMap(one, moved))
+    with pytest.raises(InputError, match="has the shape of the mean"):
+        evaluate(field(1.0), field(0.1, affine=moved), field(1.0))
+
+
 def test_units_must_agree() -> None:
     other = VectorImage(np.ones((6, 6, 6, 1, 3)), AFFINE, unit="cm/s")
     with pytest.raises(InputError, match="cm/s"):

@@ -192,6 +192,8 @@ def test_refusals(images: tuple[Image, Image]) -> None:
     fixed, moving = images
     with pytest.raises(InputError, match="expected one grid"):
         register(fixed, Image(moving.data[1:], moving.affine))
+    with pytest.raises(InputError, match="expected one volume"):
+        register(fixed, Image(np.stack([moving.data] * 2, axis=-1), moving.affine))
     with pytest.raises(InputError, match="at least 128"):
         register(fixed, moving, levels=6)
     with pytest.raises(InputError, match="constant"):

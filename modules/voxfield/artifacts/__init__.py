@@ -22,7 +22,7 @@ from voxfield.artifacts._manifold import Manifold
 from voxfield.artifacts._mesh import Mesh
 from voxfield.artifacts._metrics import Metrics
 from voxfield.artifacts._model import Model
-from voxfield.artifacts._pair import check_pair
+from voxfield.artifacts._pair import check_pair, require_grid
 from voxfield.artifacts._picture import Picture
 from voxfield.artifacts._point_field import PointField
 from voxfield.artifacts._point_samples import PointSamples
@@ -60,4 +60,5 @@ __all__ = [
     "VectorImage",
     "check_pair",
     "face_labels",
+    "require_grid",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from voxfield.artifacts import Image, PartialVectorImage
+from voxfield.artifacts import Image, PartialVectorImage, require_grid
 from voxfield.errors import InputError
 from voxfield.fields._model import Measured
 from voxfield.fields._observation import Observation
@@ -54,8 +54,7 @@ def take_measured(
 
 def _signal(magnitude: Image, velocity: PartialVectorImage, place: tuple[Int, ...]) -> Real:
     """Magnitude over its median in the voxels, averaged over frames."""
-    if not magnitude.grid.same_as(velocity.grid):
-        raise InputError(f"lies on {magnitude.grid}, the velocity on {velocity.grid}", file=magnitude.file)
+    require_grid(magnitude, velocity.grid, "the velocity")
     values = np.asarray(magnitude.data, dtype=np.float64)[place]
     values = values.mean(axis=-1) if values.ndim == 2 else values
     if not np.isfinite(values).all() or values.min() < 0 or np.median(values) == 0:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from annotated_types import Gt, Le
 
-from voxfield.artifacts import LabelMap, Metrics, VectorImage
+from voxfield.artifacts import LabelMap, Metrics, VectorImage, require_grid
 from voxfield.errors import InputError
 from voxfield.intervals import NORMAL_95
 from voxfield.stage import Context, Resources, stage
@@ -55,12 +55,16 @@ def evaluate(
     for other in (sd, truth):
         if other.unit != mean.unit:
             raise InputError(f"unit is {other.unit!r}, the reconstruction has {mean.unit!r}", file=other.file)
+    require_grid(sd, mean.grid, "the mean")
+    for part in (region, openings):
+        if part is not None:
+            require_grid(part, truth.grid, "the truth")
     window = _window(mean.grid, truth)
     got, spread, true = mean.data[window], sd.data[window], truth.data
     if got.shape != true.shape:
         raise InputError(f"has shape {true.shape}, the reconstruction {got.shape} there", file=truth.file)
-    judged = np.ones(true.shape[:3], dtype=bool) if region is None else _judged(region, truth)
-    caps = np.zeros_like(judged) if openings is None else _caps(openings, truth)
+    judged = np.ones(true.shape[:3], dtype=bool) if region is None else _judged(region)
+    caps = np.zeros_like(judged) if openings is None else _caps(openings)
     beyond, judged = int((judged & caps).sum()), judged & ~caps
     error = got - true
     wall = judged & (_depth(judged, truth.grid) <= wall_layer_mm)
@@ -98,24 +102,20 @@ def _window(grid: "Grid", truth: VectorImage) -> tuple[slice, slice, slice]:
     return x, y, z
 
 
-def _judged(region: LabelMap, truth: VectorImage) -> "NDArray[Any]":
+def _judged(region: LabelMap) -> "NDArray[Any]":
     import numpy as np
 
-    if region.grid.shape != truth.grid.shape:
-        raise InputError(f"has shape {region.grid.shape}, the truth {truth.grid.shape}", file=region.file)
     judged: NDArray[Any] = np.asarray(region.data) > 0
     if not judged.any():
         raise InputError("is empty; expected voxels above 0 where the velocity is judged", file=region.file)
     return judged
 
 
-def _caps(openings: LabelMap, truth: VectorImage) -> "NDArray[Any]":
+def _caps(openings: LabelMap) -> "NDArray[Any]":
     """Voxels of the caps inside the grid; on its faces an opening's label lies in the lumen itself."""
     import numpy as np
 
-    if openings.grid.shape != truth.grid.shape:
-        raise InputError(f"has shape {openings.grid.shape}, the truth {truth.grid.shape}", file=openings.file)
-    caps: NDArray[Any] = np.zeros(truth.grid.shape, dtype=bool)
+    caps: NDArray[Any] = np.zeros(openings.grid.shape, dtype=bool)
     caps[1:-1, 1:-1, 1:-1] = np.asarray(openings.data)[1:-1, 1:-1, 1:-1] >= FIRST_OPENING
     return caps
 

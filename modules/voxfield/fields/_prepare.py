@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from annotated_types import Ge, Le
 
-from voxfield.artifacts import Image, ImageSeries, LabelMap, Metrics, VectorImage, check_pair
+from voxfield.artifacts import Image, ImageSeries, LabelMap, Metrics, VectorImage, require_grid
 from voxfield.errors import InputError, SettingsError
 from voxfield.stage import Context, Resources, stage
 
@@ -155,16 +155,16 @@ def _venc(values: tuple[float, ...]) -> "NDArray[np.float64]":
 
 
 def _require_one_grid(images: tuple[Image, ...], magnitude: Image | None, tissue: LabelMap | None) -> None:
-    for image in images[1:]:
-        check_pair(images[0], image)
-        if image.shape != images[0].shape:
-            raise InputError(
-                f"has shape {image.shape}, the first phase {images[0].shape}; expected one", file=image.file
-            )
-    if magnitude is not None:
-        check_pair(images[0], magnitude)
+    first, *others = images
+    for place, image in enumerate(others, start=2):
+        if image.file and any(one.file and one.file.samefile(image.file) for one in images[: place - 1]):
+            raise InputError(f"is given again as phase_{place}; expected one file a direction", file=image.file)
+        if image.shape != first.shape:
+            raise InputError(f"has shape {image.shape}, the first phase {first.shape}; expected one", file=image.file)
+    for other in (*others, magnitude, tissue):
+        if other is not None:
+            require_grid(other, first.grid, "the first phase")
     if tissue is not None:
-        check_pair(images[0], tissue)
         tissue.require_foreground()
 
 

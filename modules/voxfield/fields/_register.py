@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from voxfield.artifacts import Image, Metrics, VectorImage, check_pair
+from voxfield.artifacts import Image, Metrics, VectorImage, require_grid
 from voxfield.errors import InputError
 from voxfield.stage import Context, Resources, stage
 
@@ -78,7 +78,7 @@ def register(
     from voxfield.fields.registration._deformation import determinant, warped
     from voxfield.fields.registration._fit import Wishes, fit_displacement
 
-    check_pair(fixed, moving)
+    require_grid(moving, fixed.grid, "the fixed image")
     for image in (fixed, moving):
         _require_content(image, 2 ** (levels - 1))
     grid, spacing = fixed.grid, fixed.grid.spacing
@@ -100,6 +100,8 @@ def register(
 
 
 def _require_content(image: Image, coarsest: int) -> None:
+    if image.data.ndim != 3:
+        raise InputError(f"has shape {image.shape}; expected one volume (x, y, z)", file=image.file)
     if not image.grid.is_orthogonal():
         raise InputError(f"its voxel axes are not at right angles (cosine {image.grid.shear:.3g})", file=image.file)
     if min(image.grid.shape) < max(LEAST, 4 * coarsest):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.ndimage import binary_dilation, map_coordinates
 
-from voxfield.artifacts import Grid, Image, LabelMap, PartialVectorImage
+from voxfield.artifacts import Grid, Image, LabelMap, PartialVectorImage, require_grid
 from voxfield.errors import InputError, SettingsError
 from voxfield.fields._observation import Alignment, Observation, Operator
 from voxfield.fields._prior import Box, Int, Real
@@ -103,7 +103,9 @@ def make_window(
     lowest  level below which nothing is lumen
     """
     grid = fine_grid(velocity.grid, refine, alignment)
-    _require_one_grid(probability, lumen, openings)
+    for other in (lumen, openings):
+        if other is not None:
+            require_grid(other, probability.grid, "the probability")
     if not velocity.grid.is_orthogonal():
         raise InputError(f"its voxel axes are not orthogonal (cosine {velocity.grid.shear:.3g})", file=velocity.file)
     place = _places(probability.grid, velocity.grid, grid, probability)
@@ -156,12 +158,6 @@ def make_observation(window: Window, refine: int, operator: Operator, alignment:
     x, y, z = (int(n) * refine for n in coarse)
     a, b, c = (float(s) for s in window.grid.spacing)
     return Observation(Box((x, y, z), (a, b, c), refine), operator, alignment)
-
-
-def _require_one_grid(probability: Image, lumen: LabelMap | None, openings: LabelMap | None) -> None:
-    for other in (lumen, openings):
-        if other is not None and not other.grid.same_as(probability.grid):
-            raise InputError(f"lies on {other.grid}, the probability on {probability.grid}", file=other.file)
 
 
 def _places(given: Grid, coarse: Grid, fine: Grid, probability: Image) -> Real | None:
