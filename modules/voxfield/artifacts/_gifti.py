@@ -104,9 +104,9 @@ def _values(array: ET.Element) -> NDArray[Any]:
     code = TYPES[_known(array, "DataType", TYPES)]
     count = math.prod(shape)
     if encoding == "ASCII":
-        words = text.split()
+        words = text.split(maxsplit=count)  # the header was judged: no more than it promises is taken apart
         if len(words) != count:
-            raise ValueError(f"an array of {count} values has {len(words)} words")
+            raise ValueError(f"an array of {count} values has {'fewer' if len(words) < count else 'more'} words")
         return np.array(words, dtype=np.float64).reshape(shape, order=order)  # type: ignore[call-overload,no-any-return]
     dtype = np.dtype(ENDIANS[_known(array, "Endian", ENDIANS)] + code)
     raw = _unpacked(text, str(encoding), count * dtype.itemsize)
