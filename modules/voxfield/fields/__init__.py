@@ -1,15 +1,22 @@
-"""Vector fields with error bars: a divergence-free Gaussian process in a lumen of voxels.
+"""Vector fields with error bars: in a lumen of voxels, on manifolds, on scattered points, and what is read off them.
 
-The stage `reconstruct` goes from noisy velocity voxels to the posterior velocity on any finer grid, `evaluate` compares
-with a known one. Inside: `_prior` (kernel), `_observation` (what a voxel sees), `_walls`, `_blocks` (covariances),
-`_model`, `_evidence`, `_search` and `_choice` (which model), `_outliers` (what is not sound), `_frames` (a cycle),
-`_vecchia`, `_system` and `_solver` (linear algebra), `_posterior` and `_kriging` (mean, draws, variance), `_levels`
-(walls drawn), `_faces` and `_raw_flow` (fluxes), `_setting` and `_output` (artifacts in and out). Vectors on scattered
-points of flat space are in `scattered`.
-`graph`, `fit` and `predict` are for fields on point clouds, surfaces and masks (in `manifold`).
-`prepare` makes a velocity of phase images (in `preparation`), `align` brings it to an angiogram (in `alignment`),
-`derive` reads flow rates and wall shear stress off its samples (in `derived`), `register` finds motion (in
-`registration`).
+A divergence-free Gaussian process in a lumen: `reconstruct` goes from noisy velocity voxels to the posterior on any
+finer grid, `evaluate` compares with a known velocity. Inside: `_setting`, `_data` and `_output` (artifacts in and out),
+`_prior` (kernel), `_observation` (what a voxel sees), `_walls`, `_blocks` (covariances), `_model`, `_evidence`,
+`_search` and `_choice` (which model), `_outliers` (what is not sound), `_frames` (a cycle), `_vecchia`, `_system` and
+`_solver` (linear algebra), `_posterior` and `_kriging` (mean, draws, variance), `_levels` (walls drawn), `_faces` and
+`_raw_flow` (fluxes), `_reconstruction` (from problem to result), `_calibration` (coverage over draws).
+
+A Gaussian process on point clouds, surfaces and masks: `graph`, `fit` and `predict` (in `manifold`), `evaluate_points`.
+Vectors on scattered points of flat space: `scattered`, for Python alone.
+
+Around them: `prepare` makes a velocity of phase images (in `preparation`), `align` brings it to an angiogram (in
+`alignment`), `register` finds motion (in `registration`), `derive` reads flow rates and wall shear stress off samples
+(in `derived`), `singularities` finds sources, sinks, vortices and saddles (in `singularity`, on the connection of
+`surface`), `match` brings surfaces together (in `matching`), `embed` lays out point clouds (in `embedding`).
+
+Shared: `_neighbours` (near points, blocks), `_score` (evidence), `_conditional` (kriging weights), `_robust`,
+`_lookup`.
 """
 
 from typing import TYPE_CHECKING

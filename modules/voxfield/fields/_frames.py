@@ -31,11 +31,6 @@ class Modes:
     basis: Real | None
     shares: Real
 
-    @property
-    def are_frames(self) -> bool:
-        """Whether every frame is reconstructed by itself."""
-        return self.basis is None
-
     def of(self, frames: Real) -> Real:
         """Modes of values (..., t)."""
         return frames if self.basis is None else frames @ self.basis

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from voxfield.artifacts import FaceFlux, FieldSamples, LabelMap, Metrics, PartialVectorImage, VectorImage
-from voxfield.fields._evidence import BLOCK
+from voxfield.fields._evidence import BLOCK, EXACT_LIMIT
 from voxfield.fields._faces import WALL, Faces
 from voxfield.fields._prior import Int, Real
 from voxfield.fields._raw_flow import RawFlow, RawFlows
@@ -53,7 +53,7 @@ def tell(problem: Problem, result: Result, ctx: Context) -> None:
     if model.condition != "none" and max(weights.values()) < 1 - UNCERTAIN:
         shares = ", ".join(f"{level:g}: {weight:.2f}" for level, weight in weights.items())
         ctx.finding("wall-level-uncertain", "info", f"posterior weights of the wall levels are {shares}")
-    if count > result.exact_limit:
+    if count > EXACT_LIMIT:
         text = f"{count} voxels: the evidence is a composite of exact evidences of blocks of up to {BLOCK}"
         ctx.finding("evidence-by-blocks", "info", text, value=count)
     if frames > 1:
@@ -141,7 +141,7 @@ def _metrics(problem: Problem, result: Result, velocity: PartialVectorImage, uni
     speed = max(float(np.abs(f).max()) for f in flux)
     return {
         **describe(result.choice),
-        "evidence": "exact" if len(problem.measured.voxels) <= result.exact_limit else f"composite, blocks of {BLOCK}",
+        "evidence": "exact" if len(problem.measured.voxels) <= EXACT_LIMIT else f"composite, blocks of {BLOCK}",
         "unit": unit,
         "measured_voxels": len(problem.measured.voxels),
         "lumen_cells": int(result.lumen.sum()),

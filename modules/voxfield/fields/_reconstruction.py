@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from voxfield.artifacts import face_labels
 from voxfield.fields._choice import Choice, Wishes, choose, choose_modes
-from voxfield.fields._evidence import EXACT_LIMIT, Evidence
+from voxfield.fields._evidence import Evidence
 from voxfield.fields._faces import Faces, LumenFaces
 from voxfield.fields._frames import Modes, one_by_one
 from voxfield.fields._levels import Drawn, Levels, between, draw_walls, lowest_cut
@@ -66,6 +66,10 @@ class Result:
     inside      (s, m)
     flux        of the mean, by frame
     divergence  largest over all samples and means, over speed per cell
+    solutions   of all systems that were solved
+    spread_ratio  mean square of the draws over the variance of kriging, by component; 1 where that is exact
+    time_length   of the kernel over the cycle; None where frames are told one by one
+    at_bound      whether the length scale is the longest that was allowed
     """
 
     choice: Choice
@@ -80,10 +84,8 @@ class Result:
     solutions: list[Solution] = field(default_factory=list)
     divergence: float = 0.0
     spread_ratio: list[float] = field(default_factory=list)
-
     quality: Quality = field(default_factory=Quality)
     time_length: float | None = None
-    exact_limit: int = EXACT_LIMIT
     at_bound: bool = False
 
     @property

@@ -25,7 +25,7 @@ COARSENESS = (4.0, 2.0, 1.0, 0.0)
 FEW_POINTS, MOST_POINTS = 3000, 24_000
 """Points on the coarsest level, where hundreds of starts are judged, and on the others."""
 KEPT = 6
-"""Starts that go down on the coarsest level; half as many on each that follows."""
+"""Matches that leave the coarsest level, where twice as many starts go down; half as many leave each that follows."""
 PROBED = 2.5
 """Voxels by which the motion found is altered, to see whether that matters."""
 CLOSE = 0.02
@@ -83,7 +83,7 @@ def _probes(away_mm: float, radius_mm: float) -> Floats:
 
 
 def _starts(centre: Floats, turn: float, shift: float) -> list[Rigid]:
-    """No motion first, then half the range to either side in every axis of turn and shift."""
+    """No motion first, then .6 of the range to either side in every axis of turn and shift."""
     sides = (0.0, -0.6, 0.6)
     return [start_at(centre, turn * np.array(way[:3]), shift * np.array(way[3:])) for way in product(sides, repeat=6)]
 

@@ -6,7 +6,8 @@ GPyTorch.
 
 Inside: `_patches` (frames, sheets), `_orientation` (transport), `_domain` and `_cloud`, `_mesh`, `_voxels`, `_modes`,
 `_spectrum` (intrinsic part), `_neighbourhoods` and `_kriging` (local part), `_likelihood` and `_settings` (evidence),
-`_places` (between the nodes), `_field` (posterior), `_fit`, `_calibrated` and `_frame_error` (intervals).
+`_places` (between the nodes), `_field` (posterior), `_fit`, `_calibrated` and `_frame_error` (intervals), `_stored`
+(named arrays and back).
 """
 
 from voxfield.fields.manifold._cloud import from_points

@@ -82,18 +82,21 @@ class FieldGP:
         self.seed = seed
         self._cells = cell
         self._density = np.zeros(0) if settings.intrinsic is None else settings.intrinsic.density
+        self._root, self._mean = np.zeros((0, 0)), np.zeros(0)
+        if settings.intrinsic is not None:
+            self._condition()
+        self.inflation = self._calibrate()
+
+    def _condition(self) -> None:
+        """Posterior of the weights of the modes."""
+        observed, settings = self.observed, self.settings
         everyone = np.arange(len(observed.places))
         data = whiten(observed, settings.local, settings.noise_ratio, everyone, observed.earlier(everyone))
-        if settings.intrinsic is None:
-            self._root, self._mean = np.zeros((0, 0)), np.zeros(0)
-            self.inflation = self._calibrate()
-            return
         root = np.sqrt(np.maximum(self._density, 1e-300))
         factor = np.linalg.cholesky(root[:, None] * data.gram * root + np.eye(len(root)))
         # Posterior covariance of the weights, over the variance: root_ root_^T with root_ = R L^-T.
         self._root = root[:, None] * solve_triangular(factor, np.eye(len(root)), lower=True).T
         self._mean = self._root @ (self._root.T @ data.cross)
-        self.inflation = self._calibrate()
 
     def predict(self, places: Places | None = None) -> Prediction:
         """Mean and standard deviation at places, by default at the nodes."""

@@ -9,10 +9,9 @@ entries, solve by conjugate gradients and search along the direction.
 
 What we do differently: epsilon falls to its value by steps, each started from the last, so that Newton starts near its
 goal; entries are kept where they matter to the sum of their row or column, more of them the nearer the goal, not a
-fixed number; f is removed by
-its Schur complement, which halves the system; a round of Sinkhorn follows every Newton step and keeps one marginal
-exact; and the line search costs a product with P and no exponential, since P(f + s df, g + s dg) is P scaled by rows
-and columns.
+fixed number; f is removed by its Schur complement, which halves the system; a round of Sinkhorn follows every Newton
+step and keeps one marginal exact; and the line search costs a product with P and no exponential, since P(f + s df, g +
+s dg) is P scaled by rows and columns.
 """
 
 from dataclasses import dataclass, replace
