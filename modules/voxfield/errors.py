@@ -4,6 +4,8 @@ A message names the file, says what was found, what was expected and what to do,
 searched. Anything else that escapes a stage is a bug.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -38,3 +40,14 @@ class CohortError(VoxfieldError):
     """Some rows of a cohort failed; the others are finished."""
 
     exit_code = 3
+
+
+@contextmanager
+def about(file: Path | None) -> Iterator[None]:
+    """Name the file in an InputError of code that works on arrays, and knows of no file."""
+    try:
+        yield
+    except InputError as error:
+        if error.file is None and file is not None:
+            raise type(error)(error.message, file=file) from None
+        raise

@@ -141,7 +141,13 @@ def test_refusals() -> None:
     fixed, moving = pair([0, 0, 0], [0, 0, 0], seed=0, side=12)
     with pytest.raises(InputError, match="constant"):
         align(fixed, Image(np.ones((9, 9, 9), np.float32), np.eye(4)))
+    away = moving.affine
+    away[:3, 3] += 500
+    with pytest.raises(InputError, match="reaches 0% of the fixed image"):
+        align(fixed, Image(moving.data, away))
+    with pytest.raises(InputError, match="expected one volume"):
+        align(fixed, Image(np.stack([moving.data] * 2, axis=-1), moving.affine))
     with pytest.raises(InputError, match="at least 8 voxels"):
         align(Image(fixed.data[:4], fixed.affine), moving)
-    with pytest.raises(InputError, match="that of the moving image"):
+    with pytest.raises(InputError, match=r"has shape .*, the moving image .*; expected one grid"):
         align(fixed, moving, VectorImage(np.ones((9, 9, 9, 3)), moving.affine))

@@ -286,6 +286,22 @@ def test_refusals(tube: Channel) -> None:
         derive(given, planes=Table({"name": ["a"]}))
     with pytest.raises(InputError, match="expected a direction"):
         derive(given, planes=Table({k: [0] for k in ("x_mm", "y_mm", "z_mm", "nx", "ny", "nz")}))
+    plane = {"x_mm": [0.0], "y_mm": [0.0], "z_mm": [0.0], "nx": [0.0], "ny": [0.0], "nz": [1.0]}
+    for bad in ({"x_mm": ["inf"]}, {"nz": ["nan"]}, {"radius_mm": ["wide"]}):
+        with pytest.raises(InputError, match=r"row 1 is .* expected finite numbers"):
+            derive(given, planes=Table({**plane, **bad}))
+    with pytest.raises(InputError, match="the radius -1 mm; expected more than 0"):
+        derive(given, planes=Table({**plane, "radius_mm": [-1.0]}))
+    for values in (100 * tube.probability.data, np.ones_like(tube.probability.data)):
+        with pytest.raises(InputError, match="expected the probability of a lumen"):
+            derive(given, Image(values, tube.probability.affine))
+    elsewhere = np.where(tube.probability.data > 0, np.float32(0.5), np.float32(0.0))
+    elsewhere[0, 0, 0] = 1
+    with pytest.raises(InputError, match="no wall near"):
+        derive(given, Image(np.roll(elsewhere, elsewhere.shape[0] // 2, axis=0), tube.probability.affine))
+    alone = np.eye(len(given), dtype=bool)[:, np.arange(given.values.shape[2]) % len(given)]
+    with pytest.raises(InputError, match="no voxel lies in the lumens of half of its samples"):
+        derive(FieldSamples(given.values, given.mask, given.affine, inside=alone, unit="m/s"))
 
 
 def test_stress_has_no_part_across_the_wall() -> None:

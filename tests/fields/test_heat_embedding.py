@@ -131,6 +131,8 @@ def test_what_is_refused() -> None:
             embed(cloud(places))
     with pytest.raises(InputError, match="too few for 40 neighbours"):
         embed(cloud(points[:20]), neighbours=40)
+    with pytest.raises(InputError, match="no heat goes all the way across its points in time 1e-100"):
+        embed(cloud(points), time=1e-100)
 
 
 class TestEmbed(StageContract):

@@ -151,5 +151,7 @@ def test_what_is_no_domain() -> None:
         from_mesh(Mesh(np.eye(3), [[0, 1, 2], [2, 1, 0]]))  # two sides of one triangle
     with pytest.raises(InputError, match="no foreground"):
         from_mask(LabelMap(np.zeros((3, 3, 3), dtype=int), np.eye(4)))
+    with pytest.raises(InputError, match="no two of its 2 foreground voxels share a face"):
+        from_mask(LabelMap(np.eye(2, dtype=int)[..., None], np.eye(4)))
     with pytest.raises(InputError, match="61 points are asked for out of 60"):
         farthest_points(sphere(60), 61)

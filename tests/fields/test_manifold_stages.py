@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,16 @@ def test_findings_tell_of_pieces() -> None:
     assert findings.codes() == ["several-pieces"]
 
 
+def test_errors_of_the_numbers_name_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "cloud.safetensors"
+    PointField(np.vstack([POINTS, POINTS[:1]]), np.vstack([FIELD, FIELD[:1]])).save(path)
+    with pytest.raises(InputError, match=r"cloud\.safetensors: 2 points lie on top of another"):
+        graph(PointField.load(path))
+    PointField(3 * POINTS, FIELD).save(path)
+    with pytest.raises(InputError, match=r"cloud\.safetensors: 200 points lie off the domain"):
+        predict(model(), PointField.load(path))
+
+
 def test_what_is_refused() -> None:
     points = PointField(POINTS, FIELD)
     with pytest.raises(InputError, match="just one of them"):
@@ -113,6 +124,8 @@ def test_what_is_refused() -> None:
         graph()
     with pytest.raises(SettingsError, match="are for scattered points"):
         graph(mesh=surfaces.sphere(1), dimension=2)
+    with pytest.raises(SettingsError, match="noise_sd is for the kernels sum and ambient"):
+        fit(domain(), points, kernel="intrinsic", noise_sd=0.1)
     with pytest.raises(InputError, match="has points of 2 coordinates, the domain of 3"):
         fit(domain(), PointField(np.zeros((9, 2)), np.zeros((9, 2))))
     other = Model(model().weights, {}, family="segmentation", architecture="unet", licence="none")

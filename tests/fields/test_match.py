@@ -192,6 +192,8 @@ def test_what_is_refused_and_what_is_told() -> None:
     )
     with pytest.raises(InputError, match="has 2 pieces"):
         match(flat, two)
+    with pytest.raises(InputError, match="has 18 vertices; expected at least 24"):
+        match(sphere(1), flat)
     with pytest.raises(InputError, match="or neither"):
         match(flat, flat, ones)
     with pytest.raises(InputError, match="a density is 0 or more"):

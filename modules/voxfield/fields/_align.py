@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from annotated_types import Gt, Le
 
-from voxfield.artifacts import Image, Metrics, PartialVectorImage, VectorImage
+from voxfield.artifacts import Image, Metrics, PartialVectorImage, VectorImage, require_grid
 from voxfield.errors import InputError
 from voxfield.stage import Context, Resources, stage
 
@@ -60,21 +60,28 @@ def align(
     resample: whether the result lies on the grid of `fixed`, linear between voxels; else it keeps its voxels, and its
         affine is moved instead.
 
-    Raises InputError for images that are constant or that have fewer than eight voxels along an axis, and for vectors
-    on another grid.
+    Raises InputError for images that are constant, that have fewer than eight voxels along an axis or that hardly
+    overlap, and for vectors on another grid.
     """
     import numpy as np
 
     from voxfield.fields.alignment._levels import take_picture
+    from voxfield.fields.alignment._match import LEAST_OVERLAP
     from voxfield.fields.alignment._resample import moved_affine, resampled, turned
     from voxfield.fields.alignment._search import align_images
 
     for image in (fixed, moving):
         _require_content(image)
-    if vectors is not None and not vectors.grid.same_as(moving.grid):
-        raise InputError(f"has {vectors.grid!r}; expected that of the moving image, {moving.grid!r}", file=vectors.file)
+    if vectors is not None:
+        require_grid(vectors, moving.grid, "the moving image")
     still, other = (take_picture(image.data.astype(np.float64), image.grid) for image in (fixed, moving))
     found = align_images(still, other, turn_deg=turn_deg, shift_mm=shift_mm, rng=ctx.rng())
+    if found.match.overlap < LEAST_OVERLAP:
+        raise InputError(
+            f"reaches {found.match.overlap:.0%} of the fixed image at the best motion found; expected at least "
+            f"{LEAST_OVERLAP:.0%}: crop the fixed image to what both show, or correct the affines",
+            file=moving.file,
+        )
     motion = found.match.motion
     _tell(found, turn_deg, shift_mm, ctx)
     transform = Metrics(_described(found))
@@ -94,6 +101,8 @@ def align(
 
 
 def _require_content(image: Image) -> None:
+    if image.data.ndim != 3:
+        raise InputError(f"has shape {image.shape}; expected one volume (x, y, z)", file=image.file)
     if min(image.grid.shape) < COARSEST:
         raise InputError(f"has {image.grid!r}; expected at least {COARSEST} voxels along each axis", file=image.file)
     if float(image.data.min()) == float(image.data.max()):

@@ -15,8 +15,9 @@ from voxfield.artifacts import (
     Polyline,
     Table,
     VectorImage,
+    require_grid,
 )
-from voxfield.errors import InputError
+from voxfield.errors import InputError, about
 from voxfield.stage import Context, Resources, stage
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ def derive(
     streamline_count: lines, from seeds drawn evenly in the lumen.
     streamline_mm: most that a line is followed to either side of its seed, mm.
 
-    Raises InputError for samples without unit, sheared grids, inputs of another place, or tables that hold no planes.
+    Raises InputError for samples without unit, sheared grids, inputs of another place, a probability that shows no wall
+    there, or tables that hold no planes.
     """
     import numpy as np
 
@@ -101,7 +103,7 @@ def derive(
 
     velocities = take_velocities(samples)
     _check_flux(flux, samples)
-    chance = None if probability is None else on_box(probability, velocities)
+    chance = None if probability is None else on_box(_checked(probability), velocities)
     marks = None if openings is None else on_box(openings, velocities).astype(np.int64)
     owner = None if centerline is None else owners(centerline, velocities.grid.world(velocities.voxels))
     laid = _planes(centerline, planes, section_mm, velocities)
@@ -109,8 +111,12 @@ def derive(
     summary = output.branch_summary(flows)
     energy = output.energy_rows(velocities, density_kg_per_m3)
     levels = Levels(velocities, chance)
-    wall = find_wall(velocities, levels, marks)
+    with about(samples.file):
+        wall = find_wall(velocities, levels, marks)
     shear = shear_stress(velocities, wall, levels, viscosity_pa_s, no_slip=no_slip)
+    if not shear.known.any():
+        source = samples if probability is None else probability
+        raise InputError("has no wall near that of the lumen of the samples; expected one vessel", file=source.file)
     stress, points, stress_summary = output.wall_artifacts(wall, shear, velocities)
     frame = int(np.argmax([row["kinetic_energy_mj"] for row in energy]))
     inner = velocities.voxels[velocities.most]
@@ -135,6 +141,17 @@ def derive(
     )  # fmt: skip
 
 
+def _checked(probability: Image) -> Image:
+    low, high = float(probability.data.min()), float(probability.data.max())
+    if low < 0 or high > 1 or low == high:
+        raise InputError(
+            f"holds values from {low:g} to {high:g}; expected the probability of a lumen, which changes between 0 and "
+            "1 at its wall",
+            file=probability.file,
+        )
+    return probability
+
+
 def _planes(
     centerline: Centerline | None, table: Table | None, every_mm: float, velocities: "Velocities"
 ) -> "list[Plane]":
@@ -153,5 +170,4 @@ def _check_flux(flux: FaceFlux | None, samples: FieldSamples) -> None:
         return
     if flux.unit not in SPEED_UNITS:
         raise InputError(f"has the unit {flux.unit!r}; expected m/s, cm/s or mm/s", file=flux.file)
-    if not samples.grid.same_as(flux.grid):
-        raise InputError(f"has {flux.grid!r}; expected the grid of the samples, {samples.grid!r}", file=flux.file)
+    require_grid(flux, samples.grid, "the samples")

@@ -50,7 +50,7 @@ def embed(
     triplet: share of the distances between rows of distances, 0 to 1, for noisy points
 
     A closed surface has no plane layout: its stress says so; ask for 3 dimensions. Raises InputError for too few or too
-    many points, coinciding points, and a graph that falls into parts.
+    many points, coinciding points, a graph that falls into parts, and a time so short that no heat arrives.
 
     Source: Huguet et al., A heat diffusion perspective on geodesic preserving dimensionality reduction, NeurIPS 2023.
     """
@@ -67,7 +67,7 @@ def embed(
     if neighbours >= len(places):
         raise InputError(f"has {len(places)} points, too few for {neighbours} neighbours", file=points.file)
     graph = graph_of(places, neighbours, points.file)
-    distances = heat_distances(graph, time, volume, triplet)
+    distances = heat_distances(graph, time, volume, triplet, points.file)
     layout, stress = scale(distances, dimensions)
     chosen, ways = shortest_ways(graph)
     agreement = float(np.corrcoef(distances[chosen].ravel(), ways.ravel())[0, 1])

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, NamedTuple
 from annotated_types import Ge, Gt, Le
 
 from voxfield.artifacts import Manifold, Metrics, Model, PointField
-from voxfield.errors import InputError
+from voxfield.errors import InputError, SettingsError, about
 from voxfield.stage import Context, Resources, stage
 
 
@@ -48,7 +48,7 @@ def fit(
     spectrum: density of the intrinsic part; its smoothness (Matern) and length are learned
     smoothness: of the ambient part; evidence tries gaussian and matern-5/2
     modes: of the Laplacian, fewer on a small domain
-    noise_sd: standard deviation of the noise of a component, unit of the field; by default learned
+    noise_sd: standard deviation of the noise of a component, unit of the field; by default learned. Not for intrinsic
     licence: of the observations; written into the model
 
     Raises InputError for fewer than 8 observations, and for points off the domain (3 edge lengths from every node).
@@ -60,15 +60,17 @@ def fit(
     from voxfield.fields.manifold import SMOOTHNESSES, Wishes, _stored
     from voxfield.fields.manifold import fit as fit_field
 
+    if kernel == "intrinsic" and noise_sd is not None:
+        raise SettingsError("noise_sd is for the kernels sum and ambient: intrinsic learns its noise by its spectrum")
     where = _stored.domain_of(domain.arrays)
-    values = observed.vectors
     if observed.points.shape[1] != domain.points.shape[1]:
         raise InputError(
             f"has points of {observed.points.shape[1]} coordinates, the domain of {domain.points.shape[1]}",
             file=observed.file,
         )
     wishes = Wishes(kernel, spectrum, SMOOTHNESSES if smoothness == "evidence" else (smoothness,), noise_sd)
-    field = fit_field(where, observed.points, values, wishes=wishes, count=modes, seed=ctx.seed)
+    with about(observed.file):
+        field = fit_field(where, observed.points, observed.vectors, wishes=wishes, count=modes, seed=ctx.seed)
     arrays, config = _stored.pack(field, domain.arrays)
     config["unit"] = observed.unit
     model = Model(

@@ -5,7 +5,7 @@ from typing import Annotated, NamedTuple
 from annotated_types import Ge, Le
 
 from voxfield.artifacts import LabelMap, Manifold, Mesh, Metrics, PointField
-from voxfield.errors import InputError, SettingsError
+from voxfield.errors import InputError, SettingsError, about
 from voxfield.stage import Context, Resources, stage
 
 UNSURE_FRAME = 0.2
@@ -58,18 +58,21 @@ def graph(
 
     from voxfield.fields import manifold
 
-    if (points is None) + (mesh is None) + (mask is None) != 2:
-        raise InputError("expected points, a mesh or a mask, and just one of them")
     if points is None and (dimension is not None or spacing > 0):
         raise SettingsError("dimension and spacing are for scattered points; a mesh and a mask have their own")
-    if points is not None:
+    if points is not None and mesh is None and mask is None:
         kept = np.arange(len(points.points))
         if spacing > 0:
             kept = np.sort(manifold.farthest_points(points.points, len(kept), spacing=spacing))
         frames = None if points.frames is None else points.frames[kept]
-        found = manifold.from_points(points.points[kept], neighbours=neighbours, dimension=dimension, frames=frames)
+        with about(points.file):
+            found = manifold.from_points(points.points[kept], neighbours=neighbours, dimension=dimension, frames=frames)
+    elif mesh is not None and points is None and mask is None:
+        found = manifold.from_mesh(mesh)
+    elif mask is not None and points is None and mesh is None:
+        found = manifold.from_mask(mask)
     else:
-        found = manifold.from_mesh(mesh) if mesh is not None else manifold.from_mask(_given(mask))
+        raise InputError("expected points, a mesh or a mask, and just one of them")
     pieces = int(found.component.max()) + 1
     error = float(np.sqrt(np.mean(np.square(found.frame_error))))
     if pieces > 1:
@@ -92,9 +95,3 @@ def graph(
     }
     content = (found.points, found.frames, found.edges, found.weights, found.mass, found.frame_error)
     return Domain(Manifold(*content), Metrics(facts))
-
-
-def _given(mask: LabelMap | None) -> LabelMap:
-    if mask is None:
-        raise InputError("expected points, a mesh or a mask")
-    return mask

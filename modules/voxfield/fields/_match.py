@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from voxfield.fields.manifold._domain import Domain
 
+FEWEST = 24
 LANDMARKS = 12
 FAR = 0.2  # mean change of distances above which the surfaces are no bent copies of each other
 UNMOVED = 1e-8  # error of the marginals, out of 1, that is worth telling
@@ -65,7 +66,7 @@ def match(
     blur_mm: width by which the entropy of the plan blurs it, mm; none takes the spacing of the source
 
     A surface with a mirror or rotation symmetry has several maps that are equally good. Raises InputError for surfaces
-    in several pieces, negative densities, and one density without the other.
+    in several pieces or of fewer than 24 vertices, negative densities, and one density without the other.
 
     Source: Ovsjanikov et al., ACM TOG 2012; Le et al., CVPR 2024; Melzi et al., ACM TOG 2019; Tang et al., ICLR 2024.
     """
@@ -77,6 +78,8 @@ def match(
         raise InputError("give both `source_density` and `target_density`, or neither")
     first, second = from_mesh(source), from_mesh(target)
     for mesh, domain in ((source, first), (target, second)):
+        if len(domain) < FEWEST:
+            raise InputError(f"has {len(domain)} vertices; expected at least {FEWEST}", file=mesh.file)
         if domain.component.any():
             raise InputError(f"has {domain.component.max() + 1} pieces; expected a surface of one", file=mesh.file)
     here, there = basis(first, eigenfunctions), basis(second, eigenfunctions)

@@ -5,7 +5,7 @@ from typing import Annotated, NamedTuple
 from annotated_types import Ge, Le
 
 from voxfield.artifacts import Metrics, Model, PointField, PointSamples
-from voxfield.errors import InputError
+from voxfield.errors import InputError, about
 from voxfield.stage import Context, Resources, stage
 
 
@@ -52,7 +52,10 @@ def predict(
             f"is a model of the family {model.family!r}; expected {_stored.FAMILY!r}, of `fields.fit`", file=model.file
         )
     field = _stored.unpack({name: tensor.numpy() for name, tensor in model.weights.items()}, model.config)
-    places = field.nodes if points is None else field.attach(points.points)
+    places = field.nodes
+    if points is not None:
+        with about(points.file):
+            places = field.attach(points.points)
     found = field.predict(places)
     draws = field.sample(samples_count, ctx.rng(), places)
     unit = model.config["unit"]

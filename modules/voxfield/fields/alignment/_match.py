@@ -28,6 +28,7 @@ SMOOTH = 1e-3
 LEAST_SCALE = 0.02
 """Least scale of the residuals, in standard deviations of the fixed image."""
 LEAST_OVERLAP = 0.3
+"""Share of the points that the moving image has to reach, so that no motion flees from what it can not explain."""
 MOST_STEPS = 60
 HALVINGS = 6
 
@@ -64,9 +65,9 @@ class _Fit:
 
     @property
     def cost(self) -> float:
-        """Mean of the biweight's rho, 1 for an outlier."""
+        """Mean of the biweight's rho, 1 for an outlier, and 1 where the moving image reaches no point."""
         u = np.minimum(np.square(self.residual / (TUKEY * self.scale)), 1)
-        return float((1 - (1 - u) ** 3)[self.within].mean())
+        return float((1 - (1 - u) ** 3)[self.within].mean()) if self.within.any() else 1.0
 
 
 def descend(level: Level, motion: Rigid) -> Match:

@@ -128,8 +128,8 @@ def vorticity(velocities: Velocities, shape: tuple[int, ...]) -> tuple[NDArray[n
 
 
 def wall_artifacts(wall: Wall, shear: Shear, velocities: Velocities) -> tuple[PointField, Table, Row]:
-    """Mean stress vector at the wall, the table of magnitudes, and what the metrics tell."""
-    known = 2 * shear.held.sum(axis=0) >= len(shear.held)
+    """Mean stress vector at the points known, the table of magnitudes, and what the metrics tell."""
+    known = shear.known
     points = velocities.grid.world(wall.places[known])
     stress, held = shear.stress[:, :, known], shear.held[:, known]
     vector = spread(stress.mean(axis=1), np.broadcast_to(held[..., None], (len(stress), *stress.shape[2:])))
@@ -149,9 +149,9 @@ def wall_artifacts(wall: Wall, shear: Shear, velocities: Velocities) -> tuple[Po
     whole = spread(np.where(held, average, 0.0)[walled].sum(axis=1) / held[walled].sum(axis=1))
     summary = {
         "points": int(known.sum()),
-        "mean_pa": float(whole.mean) if known.any() else None,
-        "mean_sd_pa": float(whole.sd) if known.any() else None,
-        "percentile_95_pa": float(np.percentile(magnitude.mean, 95)) if known.any() else None,
+        "mean_pa": float(whole.mean),
+        "mean_sd_pa": float(whole.sd),
+        "percentile_95_pa": float(np.percentile(magnitude.mean, 95)),
     }
     table = Table({name: values.tolist() for name, values in columns.items()})
     return PointField(points, vector.mean, sd=vector.sd, unit="Pa"), table, summary

@@ -12,6 +12,7 @@ parts).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,19 +69,26 @@ def planes_from(table: Table) -> list[Plane]:
     if missing or not len(table):
         found = f"lacks the columns {', '.join(missing)}" if missing else "has no row"
         raise InputError(f"{found}; expected a plane a row: {', '.join(PLACES + NORMALS)}", file=table.file)
-    planes = []
-    for number, row in enumerate(table.rows(), start=1):
-        try:
-            centre, normal = (np.array([float(row[key]) for key in keys]) for keys in (PLACES, NORMALS))
-        except (TypeError, ValueError):
-            raise InputError(f"row {number} is {row}; expected numbers but for the name", file=table.file) from None
-        length = float(np.linalg.norm(normal))
-        if length == 0:
-            raise InputError(f"row {number} has the normal 0, 0, 0; expected a direction", file=table.file)
-        radius = row.get("radius_mm")
-        name = str(row.get("name", number))
-        planes.append(Plane(name, None, centre, normal / length, None if radius is None else float(radius)))
-    return planes
+    return [_plane_of(row, number, table) for number, row in enumerate(table.rows(), start=1)]
+
+
+def _plane_of(row: dict[str, Any], number: int, table: Table) -> Plane:
+    """One row; its number counts from 1."""
+    reach = row.get("radius_mm")
+    try:
+        centre, normal = (np.array([float(row[key]) for key in keys]) for keys in (PLACES, NORMALS))
+        radius = None if reach is None else float(reach)
+        finite = bool(np.isfinite([*centre, *normal, radius or 0.0]).all())
+    except (TypeError, ValueError):
+        finite = False
+    if not finite:
+        raise InputError(f"row {number} is {row}; expected finite numbers but for the name", file=table.file)
+    length = float(np.linalg.norm(normal))
+    if length == 0:
+        raise InputError(f"row {number} has the normal 0, 0, 0; expected a direction", file=table.file)
+    if radius is not None and radius <= 0:
+        raise InputError(f"row {number} has the radius {radius:g} mm; expected more than 0, or none", file=table.file)
+    return Plane(str(row.get("name", number)), None, centre, normal / length, radius)
 
 
 def slab_of(plane: Plane, velocities: Velocities, owner: NDArray[np.int64] | None = None) -> Slab | None:

@@ -104,6 +104,8 @@ def take_velocities(samples: FieldSamples) -> Velocities:
     inside = np.ones((len(samples), count), dtype=bool) if samples.inside is None else samples.inside
     if not inside.any(axis=1).all():
         raise InputError("a sample has an empty lumen; expected voxels in each", file=samples.file)
+    if not (2 * inside.sum(axis=0) >= len(inside)).any():
+        raise InputError("no voxel lies in the lumens of half of its samples; expected one vessel", file=samples.file)
     places = np.argwhere(samples.mask)
     low = np.maximum(places.min(axis=0) - MARGIN, 0)
     high = np.minimum(places.max(axis=0) + 1 + MARGIN, samples.mask.shape)

@@ -56,6 +56,11 @@ class Shear:
     stress: Floats
     held: Mask
 
+    @property
+    def known(self) -> Mask:
+        """(p,) points that at least half of the samples have a wall near."""
+        return np.asarray(2 * self.held.sum(axis=0) >= len(self.held))
+
 
 class Levels:
     """The function phi of every sample, zero on its wall and positive inside."""
@@ -94,7 +99,7 @@ def find_wall(velocities: Velocities, levels: Levels, openings: NDArray[np.integ
     found = wall_points(phi, 0.0, lumen, marks, spacing=(x, y, z), refine=1)
     places = found.inside.astype(np.float64) + found.share[:, None] * (found.outside - found.inside)
     if not len(places):
-        raise InputError("the lumen of the samples has no wall inside the field of view")
+        raise InputError("its lumen has no wall inside the field of view")
     return Wall(places, -found.normal @ velocities.grid.axes.T)
 
 

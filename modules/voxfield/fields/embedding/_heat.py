@@ -97,8 +97,8 @@ def heat_kernel(graph: Neighbours, time: float) -> Floats:
     return kernel
 
 
-def heat_distances(graph: Neighbours, time: float, volume: float, triplet: float) -> Floats:
-    """(n, n) distances, mm.
+def heat_distances(graph: Neighbours, time: float, volume: float, triplet: float, file: Path | None = None) -> Floats:
+    """(n, n) distances, mm; raises InputError where heat is too small for a number.
 
     time     in units of diameter times spacing
     volume   sigma, 0 to 1; triplet  rho, 0 to 1
@@ -106,6 +106,8 @@ def heat_distances(graph: Neighbours, time: float, volume: float, triplet: float
     chosen, ways = shortest_ways(graph)
     width = _step(graph)
     kernel = heat_kernel(graph, time * float(ways.max()) * graph.spacing / width**2)
+    if not kernel.min() > 0:
+        raise InputError(f"no heat goes all the way across its points in time {time:g}; raise `time`", file=file)
     own = np.diag(kernel)
     square = -np.log(kernel) - volume * np.log(2 / (own[:, None] + own))
     distances = np.sqrt(np.maximum(square, 0))

@@ -29,7 +29,12 @@ def from_mask(mask: LabelMap) -> Domain:
         joined = (near >= 0) & (far >= 0)
         pairs.append(np.stack([near[joined], far[joined]], axis=1))
         weights.append(np.full(int(joined.sum()), volume / spacing[axis] ** 2))
-    count = len(voxels)
+    count, edges = len(voxels), np.concatenate(pairs)
+    if not len(edges):
+        raise InputError(
+            f"no two of its {count} foreground voxels share a face; expected a region that a field can spread in",
+            file=mask.file,
+        )
     frames = np.broadcast_to(np.eye(3), (count, 3, 3)).copy()
     mass, error = np.full(count, volume), np.zeros(count)
-    return Domain(mask.grid.world(voxels), frames, np.concatenate(pairs), np.concatenate(weights), mass, error)
+    return Domain(mask.grid.world(voxels), frames, edges, np.concatenate(weights), mass, error)
