@@ -77,6 +77,17 @@ def test_no_gradient_goes_through_a_temporal_target() -> None:
     torch.testing.assert_close(both - alone, -p * t / (1 - (p * t).sum()))
 
 
+def test_a_sure_target_cancels_the_label_that_it_contradicts() -> None:
+    """With t = e_c and the weight 1 no label but c moves the logit of c: p_c of cross entropy - p_c of log(1 - p_c)."""
+    loss = EarlyLearning(ranked=0.0, decay=1.0, adaptive=False)
+    loss.begin(labels([0, 2]), SIZES)
+    loss._memory.said[0] = torch.tensor([0.0, 1.0, 0.0])
+    logits = torch.tensor([[0.3, 1.9, -0.4]], requires_grad=True)
+    value = loss(logits.log_softmax(1), one_hot(torch.tensor([0]), 3), torch.tensor([0]))
+    (slope,) = torch.autograd.grad(value.sum(), logits)
+    torch.testing.assert_close(slope[0, 1], torch.tensor(0.0), atol=1e-6, rtol=0)
+
+
 def test_a_grade_is_held_once_its_recall_slows() -> None:
     """Grade 0 is learnt at once and stays; grade 1 is learnt steadily; grade 2 never: only grade 0 is held."""
     loss = EarlyLearning(decay=0.0)

@@ -6,13 +6,16 @@ kept in a temporal target t_i, and going away from it costs
 
     L = CE + weight log(1 - <p_i, t_i>),       t_i <- decay t_i + (1 - decay) p_i
 
-The gradient of the second term cancels that of a label which t_i contradicts. The paper has it on from the first
-step, in all classes; `adaptive=false` is that. Classes differ in how early they are learnt (ADELE, see
-`voxfield.memorisation`), and grades differ even more, since rare ones are learnt late: held to what it says in the
-meantime, a network would never learn them. So by default a row is held only once its grade counts as memorised.
-Our reading: the agreement of a grade is the share of the rows with that label whose temporal target is largest there
-(recall of the given labels), noted after every pass over the labelled rows; once the slope of its fitted course has
-fallen by nine tenths, the rows with this label are held for the rest of the training.
+The gradient of the second term takes that of a label back which t_i contradicts. At a weight of 1 a sure t_i just
+cancels its label, above it is held against any label. The paper's 3 suits classes that look nothing alike; grades whose
+neighbours look alike lose by it, since the first borders drawn between them are final (benchmarks/noisy_grades.py).
+
+The paper has the term on from the first step, in all classes; `adaptive=false` is that. Classes differ in how early
+they are learnt (ADELE, see `voxfield.memorisation`), and grades differ even more, since rare ones are learnt late: held
+to what it says in the meantime, a network would never learn them. So by default a row is held only once its grade
+counts as memorised. Our reading: the agreement of a grade is the share of rows with that label whose temporal target
+is largest there (recall of the given labels), noted after every pass over the labelled rows; once the slope of its
+fitted course has fallen by nine tenths, the rows with this label are held for the rest of the training.
 
 A network with a moving average as result is held by its own words, not by those of the average, as in the paper.
 """
@@ -41,7 +44,7 @@ class EarlyLearning(Ordinal):
     adaptive  hold a grade only once it is memorised
     """
 
-    weight: float = 3.0
+    weight: float = 1.0
     decay: float = 0.7
     adaptive: bool = True
 
