@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from voxfield.errors import SettingsError
 from voxfield.grading import augment
 from voxfield.grading.algorithms import ALGORITHMS
 from voxfield.grading.components import make
@@ -48,3 +49,13 @@ def test_labelled_rows_are_enough(algorithm: str) -> None:
     run = training(algorithm, "both", unlabelled=0)
     figures = [run.advance(step) for step in range(2)]
     assert all(told["loss"] > 0 for told in figures)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "option"),
+    [("mixup", "alpha=0"), ("fixmatch", "threshold=1.5"), ("simmatchv2", "spread=1"), ("pi", "unlabelled_ratio=-1")],
+)
+def test_options_out_of_bounds_are_told(algorithm: str, option: str) -> None:
+    name, _, value = option.partition("=")
+    with pytest.raises(SettingsError, match=f"algorithm '{algorithm}': setting '{name}' is {value}.*input should be"):
+        make("algorithms", ALGORITHMS, algorithm, [option])

@@ -7,7 +7,9 @@ import torch
 
 from voxfield.errors import SettingsError
 from voxfield.grading import augment
+from voxfield.grading.algorithms import ALGORITHMS
 from voxfield.grading.algorithms.supervised import Supervised
+from voxfield.grading.components import make
 
 ONLY = augment.Strength(shift=0, noise=0, cutout=0.5)
 
@@ -52,6 +54,6 @@ def test_a_view_without_cutout_erases_nothing() -> None:
 
 def test_supervision_with_cutout_alone_is_a_view_of_its_own() -> None:
     assert replace(augment.WEAK, cutout=0.5) == augment.CUTOUT
-    assert Supervised(views="cutout").views == "cutout"
-    with pytest.raises(SettingsError, match="views of algorithm 'supervised' are 'cutut'"):
-        Supervised(views="cutut")
+    assert make("algorithms", ALGORITHMS, "supervised", ["views=cutout"]) == Supervised(views="cutout")
+    with pytest.raises(SettingsError, match=r"algorithm 'supervised': setting 'views' is 'cutut'.*'cutout'"):
+        make("algorithms", ALGORITHMS, "supervised", ["views=cutut"])

@@ -1,19 +1,19 @@
 """What algorithms and label losses have in common: options, modules that learn, state that a checkpoint must hold.
 
 A component is a dataclass whose fields are its options, so they have types, defaults and names that a mistake can be
-told by.
+told by; bounds are written as for the settings of a stage, `alpha: Annotated[float, Gt(0)] = 0.2`.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
-from typing import Any
+from typing import Any, get_type_hints
 
 from torch import Tensor
 
 from voxfield.errors import SettingsError
 from voxfield.plugins import find
-from voxfield.settings import unknown_key
+from voxfield.settings import SettingsModel, unknown_key
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,11 @@ def make(kind: str, registry: Mapping[str, str], name: str, options: Sequence[st
     """
     found = find(f"voxfield.grading.{kind}", registry, name)
     one = kind.removesuffix("s") if kind == "algorithms" else "loss"
-    return found(**parse_options(f"{one} {name!r}", {f.name: f.default for f in fields(found)}, options))
+    owner, own = f"{one} {name!r}", fields(found)
+    values = parse_options(owner, {f.name: f.default for f in own}, options)
+    hints = get_type_hints(found, include_extras=True)
+    bounded = SettingsModel(owner, {f.name: (hints[f.name], f.default) for f in own})
+    return found(**bounded.validate(values))
 
 
 def parse_options(owner: str, known: Mapping[str, Any], options: Sequence[str]) -> dict[str, Any]:

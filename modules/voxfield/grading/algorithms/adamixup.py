@@ -14,9 +14,10 @@ scans that the mixes were not made of are unlabelled ones, where there are any.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Ge
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
@@ -30,7 +31,7 @@ from voxfield.grading.networks.convolutional import GradeNet
 class AdaMixUp(Algorithm):
     """AdaMixUp has no options of its own."""
 
-    unlabelled_ratio: int = 1
+    unlabelled_ratio: Annotated[int, Ge(0)] = 1
 
     def begin(self, labels: Labels, sizes: Sizes) -> Any:
         """Generator and discriminator."""

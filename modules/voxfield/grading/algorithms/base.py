@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -11,7 +11,6 @@ from voxfield.grading.components import Component
 from voxfield.grading.losses.base import LabelLoss
 
 Kind = Literal["weak", "strong", "cutout"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,10 @@ alone. For grades that neighbours share `fixmatch_ordinal` accepts far more.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor
 
 from voxfield.grading.algorithms.base import Algorithm, Batch, Nets, figures, forward
@@ -25,9 +27,9 @@ class FixMatch(Algorithm):
     weight  of the unlabelled loss     threshold  mass of the most likely grade that accepts it
     """
 
-    unlabelled_ratio: int = 2
-    weight: float = 1.0
-    threshold: float = 0.95
+    unlabelled_ratio: Annotated[int, Ge(0)] = 2
+    weight: Annotated[float, Ge(0)] = 1.0
+    threshold: Annotated[float, Ge(0), Le(1)] = 0.95
 
     def loss(self, batch: Batch, nets: Nets) -> tuple[Tensor, dict[str, float]]:
         """See the module."""

@@ -16,8 +16,10 @@ errors of one. Labelled images run in strong views, as in `supervised`.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor
 
 from voxfield.grading.algorithms.base import Algorithm, Batch, Nets, figures, forward
@@ -34,12 +36,12 @@ class FixMatchOrdinal(Algorithm):
     sharpness  exponent of the soft target  ordinal    weight of the ranked probability score of the unlabelled
     """
 
-    unlabelled_ratio: int = 2
-    weight: float = 1.0
-    window: float = 0.8
-    sharpness: float = 1.0
-    ordinal: float = 1.0
-    ramp: float = 0.2
+    unlabelled_ratio: Annotated[int, Ge(0)] = 2
+    weight: Annotated[float, Ge(0)] = 1.0
+    window: Annotated[float, Ge(0), Le(1)] = 0.8
+    sharpness: Annotated[float, Ge(0)] = 1.0
+    ordinal: Annotated[float, Ge(0)] = 1.0
+    ramp: Annotated[float, Ge(0), Le(1)] = 0.2
 
     def loss(self, batch: Batch, nets: Nets) -> tuple[Tensor, dict[str, float]]:
         """See the module."""

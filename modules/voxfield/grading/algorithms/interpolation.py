@@ -8,8 +8,10 @@ student sees the same views, mixed. Labelled rows run in strong views, as in `su
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
 from voxfield.grading.algorithms._consistency import sigmoid_ramp, squared_distance
@@ -26,10 +28,10 @@ class Interpolation(Algorithm):
     alpha   of the Beta distribution: small ones stay near one of the two scans, 1 is uniform
     """
 
-    unlabelled_ratio: int = 2
-    weight: float = 10.0
-    ramp: float = 0.25
-    alpha: float = 1.0
+    unlabelled_ratio: Annotated[int, Ge(0)] = 2
+    weight: Annotated[float, Ge(0)] = 10.0
+    ramp: Annotated[float, Ge(0), Le(1)] = 0.25
+    alpha: Annotated[float, Gt(0)] = 1.0
 
     def loss(self, batch: Batch, nets: Nets) -> tuple[Tensor, dict[str, float]]:
         """See the module."""

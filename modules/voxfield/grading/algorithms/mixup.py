@@ -8,7 +8,9 @@ share for each pair instead of one for the batch, and strong views, as in `super
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from annotated_types import Gt
 from torch import Tensor
 
 from voxfield.grading.algorithms._mixing import mixed_labels
@@ -22,7 +24,7 @@ class MixUp(Algorithm):
     alpha  of the Beta distribution: small ones stay near one of the two scans, 1 is uniform
     """
 
-    alpha: float = 0.2
+    alpha: Annotated[float, Gt(0)] = 0.2
 
     def loss(self, batch: Batch, nets: Nets) -> tuple[Tensor, dict[str, float]]:
         """See the module."""

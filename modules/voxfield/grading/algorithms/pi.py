@@ -7,7 +7,9 @@ with p and q of two strong views of the same row. Gradients go through both, as 
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from annotated_types import Ge, Le
 from torch import Tensor
 
 from voxfield.grading.algorithms._consistency import sigmoid_ramp, squared_distance
@@ -22,9 +24,9 @@ class PiModel(Algorithm):
     weight  of the consistency     ramp  share of the training over which it grows
     """
 
-    unlabelled_ratio: int = 2
-    weight: float = 10.0
-    ramp: float = 0.25
+    unlabelled_ratio: Annotated[int, Ge(0)] = 2
+    weight: Annotated[float, Ge(0)] = 10.0
+    ramp: Annotated[float, Ge(0), Le(1)] = 0.25
 
     def loss(self, batch: Batch, nets: Nets) -> tuple[Tensor, dict[str, float]]:
         """See the module."""

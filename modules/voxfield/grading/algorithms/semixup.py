@@ -14,8 +14,10 @@ targets. The predictions are less sure than they should be, so a temperature has
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Ge, Gt
 from torch import Tensor
 
 from voxfield.grading.algorithms._consistency import squared_distance
@@ -34,11 +36,11 @@ class Semixup(Algorithm):
     alpha            of the Beta distribution
     """
 
-    unlabelled_ratio: int = 2
-    in_manifold: float = 2.0
-    interpolated: float = 4.0
-    out_of_manifold: float = 2.0
-    alpha: float = 0.75
+    unlabelled_ratio: Annotated[int, Ge(0)] = 2
+    in_manifold: Annotated[float, Ge(0)] = 2.0
+    interpolated: Annotated[float, Ge(0)] = 4.0
+    out_of_manifold: Annotated[float, Ge(0)] = 2.0
+    alpha: Annotated[float, Gt(0)] = 0.75
 
     def loss(self, batch: Batch, nets: Nets) -> tuple[Tensor, dict[str, float]]:
         """See the module."""

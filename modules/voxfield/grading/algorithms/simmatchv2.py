@@ -24,9 +24,10 @@ knows that they do not, another algorithm is the better choice.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Ge, Gt, Le, Lt
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
@@ -47,16 +48,16 @@ class SimMatchV2(Algorithm):
     memory       unlabelled scans that are remembered                    projection   width of an embedding
     """
 
-    unlabelled_ratio: int = 2
-    node_node: float = 1.0
-    edge_edge: float = 0.5
-    node_edge: float = 0.5
-    threshold: float = 0.7
-    temperature: float = 0.1
-    spread: float = 0.1
-    neighbours: int = 128
-    memory: int = 1024
-    projection: int = 128
+    unlabelled_ratio: Annotated[int, Ge(0)] = 2
+    node_node: Annotated[float, Ge(0)] = 1.0
+    edge_edge: Annotated[float, Ge(0)] = 0.5
+    node_edge: Annotated[float, Ge(0)] = 0.5
+    threshold: Annotated[float, Ge(0), Le(1)] = 0.7
+    temperature: Annotated[float, Gt(0)] = 0.1
+    spread: Annotated[float, Ge(0), Lt(1)] = 0.1
+    neighbours: Annotated[int, Ge(1)] = 128
+    memory: Annotated[int, Ge(1)] = 1024
+    projection: Annotated[int, Ge(1)] = 128
 
     normalised_embedding = True
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from voxfield.errors import SettingsError
-from voxfield.grading.algorithms.base import KINDS, Algorithm, Batch, Kind, Nets, figures, forward
+from voxfield.grading.algorithms.base import Algorithm, Batch, Kind, Nets, figures, forward
 
 
 @dataclass
@@ -20,10 +19,6 @@ class Supervised(Algorithm):
     """
 
     views: Kind = "strong"
-
-    def __post_init__(self) -> None:
-        if self.views not in KINDS:
-            raise SettingsError(f"views of algorithm 'supervised' are {self.views!r}; expected {', '.join(KINDS)}")
 
     def loss(self, batch: Batch, nets: Nets) -> tuple[Tensor, dict[str, float]]:
         """See the module."""
