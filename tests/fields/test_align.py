@@ -9,7 +9,7 @@ from hypothesis import given
 
 import strategies
 from fields.anatomies import anatomy, centred_grid, motion, picture
-from voxfield.artifacts import Grid, Image, VectorImage
+from voxfield.artifacts import Grid, Image, PartialVectorImage, VectorImage
 from voxfield.context import Context
 from voxfield.errors import InputError
 from voxfield.fields import align
@@ -104,8 +104,10 @@ def test_vectors_turn_and_voxels_stay_where_nothing_is_resampled() -> None:
     fixed, moving = pair([0, 0, 8.0], [2.0, 0, 0], seed=2, outliers=0.0, side=16)
     data = np.zeros((14, 14, 14, 1, 3))
     data[..., 0] = 1.0
-    got = align(fixed, moving, VectorImage(data, moving.affine, unit="m/s"), resample=False)
+    data[1, 2, 3] = np.nan
+    got = align(fixed, moving, PartialVectorImage(data, moving.affine, unit="m/s"), resample=False)
     assert got.aligned_vectors is not None
+    np.testing.assert_array_equal(np.isnan(got.aligned_vectors.data), np.isnan(data))
     np.testing.assert_array_equal(got.aligned.data, moving.data)
     c, s = np.cos(np.radians(8)), np.sin(np.radians(8))
     np.testing.assert_allclose(got.aligned_vectors.data[3, 4, 5, 0], [c, -s, 0], atol=0.02)

@@ -12,6 +12,7 @@ from voxfield.artifacts import LabelMap, Mesh
 from voxfield.errors import InputError
 from voxfield.fields.manifold import farthest_points, from_mask, from_mesh, from_points, modes
 from voxfield.fields.manifold._orientation import transport
+from voxfield.frames import tangent_frames
 
 
 def angles(frames: np.ndarray, normals: np.ndarray) -> np.ndarray:
@@ -144,6 +145,12 @@ def test_what_is_no_domain() -> None:
         from_points(np.vstack([points[:1], points]))
     with pytest.raises(InputError, match="10 points; at least 16 are needed"):
         from_points(points[:10])
+    frames = tangent_frames(points)
+    frames[7] *= 1.01
+    with pytest.raises(InputError, match="the frame of point 7 is not orthonormal"):
+        from_points(points, frames=frames)
+    with pytest.raises(InputError, match="frames given have 2 axes, the dimension is 1; give one"):
+        from_points(points, dimension=1, frames=tangent_frames(points))
     whole = surfaces.sphere(2)
     with pytest.raises(InputError, match="1 of its 67 vertices have no triangle, the first is vertex 66"):
         from_mesh(Mesh(np.vstack([whole.vertices, [[9, 9, 9]]]), whole.triangles))

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from annotated_types import Gt, Le
 
-from voxfield.artifacts import Image, Metrics, PartialVectorImage, VectorImage, require_grid
+from voxfield.artifacts import Image, Metrics, PartialVectorImage, require_grid
 from voxfield.errors import InputError
 from voxfield.stage import Context, Resources, stage
 
@@ -32,7 +32,7 @@ class Aligned(NamedTuple):
 def align(
     fixed: Image,
     moving: Image,
-    vectors: VectorImage | None = None,
+    vectors: PartialVectorImage | None = None,
     *,
     turn_deg: Annotated[float, Gt(0), Le(60)] = 12.0,
     shift_mm: Annotated[float, Gt(0), Le(200)] = 12.0,
@@ -47,7 +47,7 @@ def align(
 
     fixed    (x, y, z) such as the angiogram
     moving   (x, y, z) such as the PC-MRA or the magnitude of the flow scan, on a grid of its own
-    vectors  (x, y, z, t, 3) on the grid of `moving`: carried along, and turned
+    vectors  (x, y, z, t, 3) on the grid of `moving`: carried along, and turned; gaps stay gaps
 
     The standard deviations are those of an estimate whose residuals are independent between blocks of eight voxels.
 

@@ -50,7 +50,8 @@ def graph(
     spacing: thin scattered points by farthest-point sampling until none left out is farther than this from one kept,
         unit of the points; 0 keeps all
 
-    Raises InputError for duplicate points, fewer than 16, and vertices without a triangle.
+    Raises InputError for duplicate points, fewer than 16, frames that are not orthonormal or not of `dimension`, voxels
+    without a neighbour, and vertices without a triangle or a normal.
 
     Source: the graph of RVGP, arXiv 2309.16746; what differs is told in `manifold._patches` and `manifold._cloud`.
     """

@@ -21,6 +21,8 @@ from voxfield.fields.manifold._patches import Int, Patches, Real, patches
 FEWEST = 16
 FLAT = 0.9
 """Least cosine between an edge and the tangent planes of its ends."""
+SQUARE = 1e-4
+"""Largest error of the products of the axes of a frame that is given."""
 STEEP = 0.5
 """Least cosine between the tangent planes of the ends of an edge."""
 
@@ -39,12 +41,26 @@ def from_points(
         raise InputError(f"{count} points; at least {FEWEST} are needed to tell a manifold")
     if dimension is not None and not 1 <= dimension <= axes:
         raise InputError(f"dimension is {dimension}; expected 1 to {axes}, the axes of the points")
+    if frames is not None:
+        _require_orthonormal(frames, dimension)
     found = patches(points, dimension, frames)
     edges = _edges(found, neighbours)
     edges = edges[_runs_along(points, found.frames, edges)]
     bases = orient(found.frames, edges)
     weights, mass = _weights(points, edges, found)
     return Domain(points, bases, edges, weights, mass, found.error)
+
+
+def _require_orthonormal(frames: Real, dimension: int | None) -> None:
+    width = frames.shape[2]
+    if not width or dimension not in (None, width):
+        raise InputError(f"the frames given have {width} axes, the dimension is {dimension or 'at least 1'}; give one")
+    error = np.abs(frames.transpose(0, 2, 1) @ frames - np.eye(width)).max(axis=(1, 2))
+    if error.max() > SQUARE:
+        raise InputError(
+            f"the frame of point {int(np.argmax(error))} is not orthonormal; expected tangent vectors of length 1 at "
+            "right angles"
+        )
 
 
 def _edges(found: Patches, neighbours: int) -> Int:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import Delaunay, QhullError
 
 from voxfield.artifacts import Grid, Mesh
 from voxfield.errors import InputError
@@ -82,8 +83,6 @@ def planar_mesh(points: Floats, file: Path | None = None) -> Mesh:
 
     Raises InputError where there is no triangle, or two points are one.
     """
-    from scipy.spatial import Delaunay, QhullError
-
     try:
         made = Delaunay(points)
     except (QhullError, ValueError):

@@ -16,6 +16,9 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array, diags_array
+from scipy.sparse.linalg import cg
+from scipy.spatial import cKDTree
 
 from voxfield.fields.singularity._cells import Cells, Zeros
 from voxfield.fields.surface._poincare import Kind
@@ -75,8 +78,6 @@ def natural_width(cells: Cells, zeros: Zeros, samples: int) -> float:
     is sigma, as the median distance in the plane gives it. Less would be better for a density, but leaves stray zeros
     on hills of their own.
     """
-    from scipy.spatial import cKDTree
-
     a, b = cells.pairs.T
     cell = float(np.linalg.norm(cells.centres[a] - cells.centres[b], axis=1).mean()) if len(a) else 1.0
     moved = [np.zeros(0)]
@@ -92,9 +93,6 @@ def natural_width(cells: Cells, zeros: Zeros, samples: int) -> float:
 
 def _smooth(cells: Cells, amount: Floats, merge_mm: float) -> Floats:
     """Density, per mm^2 or mm^3, of an amount in the cells after it has spread."""
-    from scipy.sparse import coo_array, diags_array
-    from scipy.sparse.linalg import cg
-
     count = len(cells.sizes)
     (a, b), flow = cells.pairs.T, 0.5 * merge_mm**2 * cells.conductance
     links = coo_array((np.tile(flow, 2), (np.append(a, b), np.append(b, a))), shape=(count, count)).tocsr()
