@@ -21,9 +21,14 @@ from numpy.typing import NDArray
 
 from _common import Claim, finish, options
 from voxfield.grading import augment
-from voxfield.grading.algorithms import ALGORITHMS
-from voxfield.grading.components import make
-from voxfield.grading.losses import LOSSES
+from voxfield.grading.algorithms import Algorithm
+from voxfield.grading.algorithms.co_teaching import CoTeaching
+from voxfield.grading.algorithms.supervised import Supervised
+from voxfield.grading.losses.base import LabelLoss
+from voxfield.grading.losses.early_learning import EarlyLearning
+from voxfield.grading.losses.ordinal import Ordinal
+from voxfield.grading.losses.probability import Probability
+from voxfield.grading.losses.readers import Readers
 from voxfield.grading.metrics import scores
 from voxfield.grading.networks import build
 from voxfield.grading.trainer import Method, Plan, Training, TrainingSet, infer
@@ -84,12 +89,8 @@ def read(true: Grades, wrong: float, count: int, rng: np.random.Generator) -> Gr
     return np.asarray(np.where(rng.random(true.size) < wrong, true + moved, true))
 
 
-def fit(
-    case: Case, rows: TrainingSet, steps: int, seed: int, algorithm: str, loss: str, *given: str
-) -> dict[str, float]:
-    """Scores of one training; `given` are options of the algorithm for co-teaching, else of the loss."""
-    mine = [list(given), []] if algorithm == "co_teaching" else [[], list(given)]
-    method = Method(make("algorithms", ALGORITHMS, algorithm, mine[0]), make("losses", LOSSES, loss, mine[1]))
+def fit(case: Case, rows: TrainingSet, method: Method, steps: int, seed: int) -> dict[str, float]:
+    """Scores of one training."""
     plan = Plan(steps, 32, 3e-3, 1e-3, 0.99, case.strength, (), steps, seed)
     config = {"name": "convolutional", **case.network, "grades": rows.count}
     started = time.process_time()
@@ -107,37 +108,38 @@ def ways(case: Case, steps: int, seed: int) -> dict[str, dict[str, float]]:
     rng = np.random.default_rng([seed, 2])
     rows, true = case.train, case.train.grades.numpy()
 
-    def labelled(grades: Grades, readers: Grades | None = None) -> TrainingSet:
-        return replace(
-            rows, grades=torch.from_numpy(grades), readers=None if readers is None else torch.from_numpy(readers)
-        )
+    def labelled(grades: Grades) -> TrainingSet:
+        return replace(rows, grades=torch.from_numpy(grades))
 
-    def run(of: TrainingSet, loss: str = "ordinal", *given: str, algorithm: str = "supervised") -> dict[str, float]:
-        return fit(case, of, steps, seed, algorithm, loss, *given)
+    def run(of: TrainingSet, loss: LabelLoss | None = None, algorithm: Algorithm | None = None) -> dict[str, float]:
+        return fit(case, of, Method(algorithm or Supervised(), loss or Ordinal()), steps, seed)
 
     one = labelled(read(true, WRONG, rows.count, rng))
     three = np.stack([read(true, wrong, rows.count, rng) for wrong in READERS])
     who = rng.integers(0, 3, true.size)
-    single = labelled(three[who, np.arange(true.size)], who)
-    pooled = labelled(three.ravel(), np.repeat(np.arange(3), true.size))
-    pooled = replace(
-        pooled,
-        images=None if rows.images is None else rows.images.repeat(3, 1, 1, 1),
-        features=None if rows.features is None else rows.features.repeat(3, 1),
-    )
+    single = replace(labelled(three[who, np.arange(true.size)]), readers=torch.from_numpy(who))
+    pooled = thrice(rows, three)
     return {
         "true grades": run(rows),
         "40 % wrong": run(one),
-        "- frequencies (CaPE)": run(one, "probability"),
-        "- early learning, by grade": run(one, "early_learning"),
-        "- early learning, from the first step": run(one, "early_learning", "adaptive=false"),
-        "- co-teaching": run(one, "ordinal", f"forget={WRONG}", algorithm="co_teaching"),
-        "one reading of three readers": run(single),
-        "- told apart": run(single, "readers"),
-        "three readings, pooled": run(pooled),
-        "- median": run(labelled(np.median(three, axis=0).astype(np.int64))),
-        "- told apart ": run(pooled, "readers"),
+        "- frequencies (CaPE)": run(one, Probability()),
+        "- early learning, by grade": run(one, EarlyLearning()),
+        "- early learning, from the first step": run(one, EarlyLearning(adaptive=False)),
+        "- co-teaching": run(one, algorithm=CoTeaching(forget=WRONG)),
+        "one of three readers": run(single),
+        "- told which": run(single, Readers()),
+        "three readers, pooled": run(pooled),
+        "- their median": run(labelled(np.median(three, axis=0).astype(np.int64))),
+        "- told apart": run(pooled, Readers()),
     }
+
+
+def thrice(rows: TrainingSet, grades: Grades) -> TrainingSet:
+    """Every row once for each of three readers, whose grades are (3, n)."""
+    images = None if rows.images is None else rows.images.repeat(3, 1, 1, 1)
+    features = None if rows.features is None else rows.features.repeat(3, 1)
+    readers = torch.arange(3).repeat_interleave(grades.shape[1])
+    return replace(rows, images=images, features=features, grades=torch.from_numpy(grades.ravel()), readers=readers)
 
 
 def main() -> None:
@@ -151,15 +153,12 @@ def main() -> None:
         for better, than in (
             ("- early learning, by grade", "40 % wrong"),
             ("- co-teaching", "40 % wrong"),
-            ("- told apart", "one reading of three readers"),
-            ("- told apart ", "three readings, pooled"),
+            ("- told which", "one of three readers"),
+            ("- told apart", "three readers, pooled"),
         ):
             gains = [one[better]["balanced accuracy"] - one[than]["balanced accuracy"] for one in found]
-            claims.append(
-                Claim(
-                    f"{draw.__name__}: least gain in accuracy, {better.strip('- ')} over {than}", min(gains), 0.0, ">="
-                )
-            )
+            name = f"{draw.__name__}: least gain in accuracy, {better.strip('- ')} over {than}"
+            claims.append(Claim(name, min(gains), 0.0, ">="))
     finish(chosen, claims, *tables)
 
 

@@ -10,7 +10,8 @@ first and less is left to learn errors with.
 Different from the papers:
 - rows are ranked within their grade: a small loss across grades would starve the rare ones, whose losses are large
 - they are ranked against the last losses of all rows of that grade, since a batch holds a few of each only
-- ranks come from the whole embedding and the ordinal loss, whatever the label loss is, so that it is asked once a row
+- ranks come from the whole embedding and the ordinal loss, whatever the label loss is; one that remembers rows is asked
+  by both networks and remembers the two together
 - k is drawn evenly, for a share `compressed` of the rows; the others keep the whole embedding, which is what prediction
   sees. The paper draws small k more often and chooses the k of predictions on validation labels
 - the moving average of the first network is the result, where the paper averages both
