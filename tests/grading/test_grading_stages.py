@@ -194,8 +194,8 @@ def test_patients_of_temperature_quantile_and_test_are_apart() -> None:
 
 def test_evaluation_looks_at_test_patients_only() -> None:
     cohort = Cohort({"subject": ["a", "b", "c"], "grade": [0, 1, None], "split": ["train", "test", "test"]})
-    sure = {"probabilities": [0.9, 0.1], "set": [0, 0], "certified": True}
-    predictions = [Metrics(sure)] * 3
+    sure = {"probabilities": [0.9, 0.1], "set": [0, 0], "certified": True, "abstained": False}
+    predictions = [Metrics({**sure, "coverage": 0.9, "coverage_of": "marginal", "meaning": "coverage"})] * 3
     card = evaluate(predictions, cohort, bootstrap=10).metrics.values
     assert card["rows"] == 1
     assert card["mean_absolute_error"]["value"] == 1

@@ -23,7 +23,9 @@ from typing import TYPE_CHECKING
 from voxfield._lazy import lazy
 
 if TYPE_CHECKING:
+    from voxfield.grading._adapt import adapt as adapt
     from voxfield.grading._choose import choose as choose
+    from voxfield.grading._compare import compare as compare
     from voxfield.grading._evaluate import evaluate as evaluate
     from voxfield.grading._explain import explain as explain
     from voxfield.grading._features import features as features
@@ -35,7 +37,9 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "adapt": "_adapt",
         "choose": "_choose",
+        "compare": "_compare",
         "evaluate": "_evaluate",
         "explain": "_explain",
         "features": "_features",

@@ -1,0 +1,92 @@
+"""Evaluation on test patients: the contract, abstentions apart, and what it refuses."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from voxfield.artifacts import Cohort, Metrics
+from voxfield.errors import InputError
+from voxfield.grading import evaluate
+from voxfield.testing import StageContract
+
+STATED: dict[str, Any] = {
+    "coverage": 0.9,
+    "coverage_of": "marginal",
+    "meaning": "marginal coverage under exchangeable patients",
+    "calibration_patients": 50,
+    "coverage_range_5_95": [0.82, 0.96],
+    "per_grade": {
+        "0": {"calibration_patients": 45, "certified": True, "coverage_range_5_95": [0.82, 0.96]},
+        "1": {"calibration_patients": 5, "certified": False},
+    },
+}
+
+
+def said(p1: float, ends: list[int] | None, *, certified: bool = True, abstained: bool = False) -> Metrics:
+    return Metrics(
+        {**STATED, "probabilities": [1 - p1, p1], "set": ends, "certified": certified, "abstained": abstained}
+    )
+
+
+def case() -> tuple[list[Metrics], Cohort]:
+    """Four patients: sure and right, sure and wrong, unsure and left to a person, unlike the training."""
+    predictions = [
+        said(0.1, [0, 0]),
+        said(0.9, [1, 1]),
+        said(0.6, [0, 1], abstained=True),
+        said(0.6, [1, 1], certified=False, abstained=True),
+    ]
+    cohort = Cohort({"subject": list("abcd"), "patient": list("abcd"), "grade": [0, 0, 1, 0], "split": ["test"] * 4})
+    return predictions, cohort
+
+
+class TestEvaluate(StageContract):
+    name = "grading.evaluate"
+
+    def make_inputs(self) -> Mapping[str, Any]:
+        predictions, cohort = case()
+        return {"predictions": predictions, "cohort": cohort}
+
+    def make_settings(self) -> Mapping[str, Any]:
+        return {"bootstrap": 50}
+
+
+def test_sets_abstentions_and_answers_by_hand() -> None:
+    predictions, cohort = case()
+    made = evaluate(predictions, cohort, bootstrap=50)
+    card = made.metrics.values
+    assert card["abstained"]["value"] == 0.5
+    assert card["answered"]["rows"] == 2
+    assert card["mean_absolute_error"]["value"] == 0.5
+    assert card["answered"]["mean_absolute_error"]["value"] == 0.5
+    sets = card["sets"]
+    assert sets["rows"] == 3
+    assert sets["withheld"] == 1
+    assert sets["coverage"]["value"] == pytest.approx(2 / 3)
+    assert sets["coverage_per_grade"]["0"]["value"] == 0.5
+    assert sets["mean_size"]["value"] == pytest.approx(4 / 3)
+    assert sets["stated"] == 0.9
+    assert sets["range_per_grade_5_95"] == {"0": [0.82, 0.96]}
+    low, high = sets["test_coverage_range_5_95"]
+    assert low <= 2 / 3 <= high == 1.0
+    rows = made.rows.rows()
+    assert [row["certified"] for row in rows] == [1, 1, 1, 0]
+    assert rows[1]["probability_1"] == 0.9
+
+
+def test_everything_may_be_abstained_from() -> None:
+    cohort = Cohort({"subject": ["a"], "grade": [0], "split": ["test"]})
+    made = evaluate([said(0.5, None, certified=False, abstained=True)], cohort, bootstrap=10).metrics.values
+    assert made["answered"] == {"rows": 0, "patients": 0}
+    assert made["sets"]["rows"] == 0
+    assert made["sets"]["withheld"] == 1
+
+
+def test_predictions_of_other_coverages_or_stages_are_refused() -> None:
+    predictions, cohort = case()
+    other = Metrics({**predictions[0].values, "coverage": 0.8})
+    with pytest.raises(InputError, match=r"marginal 0\.8 and marginal 0\.9"):
+        evaluate([*predictions[:3], other], cohort, bootstrap=10)
+    with pytest.raises(InputError, match="has no set, certified"):
+        evaluate([Metrics({"probabilities": [1.0, 0.0]})] * 4, cohort, bootstrap=10)
