@@ -16,6 +16,7 @@ from strategies import affines, shapes
 from voxfield.artifacts import LabelMap, Limits, RawFile
 from voxfield.context import Context
 from voxfield.errors import InputError
+from voxfield.findings import Findings
 from voxfield.io import convert
 
 sitk = pytest.importorskip("SimpleITK")
@@ -108,6 +109,20 @@ def test_vectors_are_turned_into_the_world(suffix: str, tmp_path: Path) -> None:
     assert velocity is not None
     np.testing.assert_allclose(velocity.data[:, :, :, 0], vectors * [-0.01, -0.01, 0.01], rtol=1e-6)
     assert velocity.unit == "m/s"
+
+
+def test_vectors_that_were_not_measured_stay_gaps(tmp_path: Path) -> None:
+    vectors = np.ones((3, 4, 5, 3), np.float32)
+    vectors[1, 2, 3] = np.nan
+    write_itk(tmp_path / "a.nrrd", vectors, np.eye(4), vector=True)
+    velocity = convert(RawFile(tmp_path / "a.nrrd"), velocity_unit="m/s").velocity
+    assert velocity is not None
+    np.testing.assert_array_equal(np.isnan(velocity.data[:, :, :, 0]), np.isnan(vectors))
+    velocity.check(Findings())
+    vectors[0, 0, 0, 0] = np.inf
+    write_itk(tmp_path / "b.nrrd", vectors, np.eye(4), vector=True)
+    with pytest.raises(InputError, match=r"1 of 180 values are not finite \(Infinity\)"):
+        convert(RawFile(tmp_path / "b.nrrd"))
 
 
 def test_labels_are_said_to_be_labels(tmp_path: Path) -> None:
