@@ -130,6 +130,34 @@ def test_prediction_says_what_it_claims(model: Model) -> None:
     assert "feature-missing" in ctx.findings.codes()
 
 
+def test_the_grader_abstains_and_says_why(model: Model) -> None:
+    _, images, tables = tubes(120)
+    ctx = Context(device="cpu")
+    values = predict(images[0], model, tables[0], ctx=ctx).grade.values
+    size = values["set"][1] - values["set"][0] + 1
+    assert size > 1, "six steps of training decide nothing"
+    wide = predict(images[0], model, tables[0], abstain_beyond=size - 1, ctx=ctx).grade.values
+    assert wide["abstained"]
+    assert wide["abstention"] == f"the set spans {size} grades, more than {size - 1}"
+    assert wide["grade"] == values["grade"]
+    narrow = predict(images[0], model, tables[0], abstain_beyond=size, ctx=ctx).grade.values
+    assert not narrow["abstained"]
+    assert narrow["abstention"] is None
+
+
+def test_coverage_of_each_grade_is_chosen_in_prediction(model: Model) -> None:
+    _, images, tables = tubes(2)
+    ctx = Context(device="cpu")
+    values = predict(images[0], model, tables[0], coverage=0.6, coverage_of="per_grade", ctx=ctx).grade.values
+    assert values["coverage_of"] == "per_grade"
+    counts = {g: one["calibration_patients"] for g, one in values["per_grade"].items()}
+    assert all(one["certified"] == (counts[g] >= 2) for g, one in values["per_grade"].items())
+    for grade, one in values["per_grade"].items():
+        if one["certified"]:
+            low, high = one["coverage_range_5_95"]
+            assert f"grade {grade} {low:.2f} to {high:.2f} (5 to 95 %)" in values["claim"]
+
+
 def test_no_set_without_enough_calibration_patients(model: Model) -> None:
     _, images, tables = tubes(2)
     ctx = Context(device="cpu")
@@ -168,6 +196,8 @@ def test_a_scan_unlike_the_training_is_told(model: Model, change: str) -> None:
     assert values["set"] is not None
     assert not values["certified"]
     assert values["claim"].startswith("no coverage is claimed")
+    assert values["abstained"]
+    assert "the scan is unlike the training scans, its " in values["abstention"]
 
 
 def test_a_familiar_scan_is_not_told(model: Model) -> None:
