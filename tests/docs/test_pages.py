@@ -18,20 +18,35 @@ def blocks(page: Path) -> list[tuple[str, str]]:
     return re.findall(r"^```(bash|python)\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.slow
-def test_subject_page(tmp_path: Path) -> None:
-    found = blocks(ROOT / "docs" / "subject.md")
-    assert len(found) >= 4
+def run_page(name: str, folder: Path) -> str:
+    """Run the blocks of a page one after the other; returns what they said."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    for language, text in found:
+    said = []
+    for language, text in blocks(ROOT / "docs" / name):
         words = ["bash", "-euc", text] if language == "bash" else [sys.executable, "-c", text]
         ended = subprocess.run(
-            words, cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+            words, cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
         )
         assert ended.returncode == 0, f"{text}\n{ended.stderr}"
+        said.append(ended.stdout)
+    return "".join(said)
+
+
+@pytest.mark.slow
+def test_subject_page(tmp_path: Path) -> None:
+    assert len(blocks(ROOT / "docs" / "subject.md")) >= 4
+    run_page("subject.md", tmp_path)
     assert Metrics.load(tmp_path / "overlap.json").values["dice"] > 0.85
     assert Metrics.load(tmp_path / "error.json").values["relative_l2"] < 0.2
     assert (tmp_path / "page" / "index.html").is_file()
+
+
+@pytest.mark.slow
+def test_grading_page(tmp_path: Path) -> None:
+    said = run_page("grading.md", tmp_path)
+    assert "marginal coverage under exchangeable patients" in said
+    assert 0 < Metrics.load(tmp_path / "scores.json").values["balanced_accuracy"]["value"] <= 1
+    assert "There is no external cohort" in (tmp_path / "page" / "index.html").read_text()
 
 
 @pytest.mark.slow
