@@ -1,17 +1,16 @@
 """A residual network for planes and volumes, cheap enough to be trained on one CPU core.
 
-Residual blocks after He et al. 2016 ("Deep Residual Learning for Image Recognition", CVPR), y = silu(s(x) + F(x)) with
-two convolutions in F. Different here: group instead of batch normalisation, since batches mix labelled with unlabelled
-scans; the last normalisation of F starts at 0, so that each block begins as its shortcut s; where the resolution
-halves, s averages before it projects, so that no cell is skipped; the first stage lies at half the resolution already,
-where a convolution costs a quarter.
+Pre-activated blocks after He et al. 2016 ("Identity Mappings in Deep Residual Networks", ECCV), y = s(x) + F(x) with F
+twice normalisation, activation, convolution, and both once more behind the last block. Different here: group instead of
+batch normalisation, since batches mix labelled with unlabelled scans; where the resolution halves, s averages before it
+projects, so that no cell is skipped; the first stage lies at half the resolution already, where a convolution costs a
+quarter.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from voxfield.grading.networks.base import GradeNetwork, MeanMax, convolution
 
@@ -56,17 +55,20 @@ class Block(nn.Module):  # type: ignore[misc]
     def __init__(self, dims: int, width: int, wide: int, step: int, groups: int) -> None:
         super().__init__()
         layer = convolution(dims)
-        self.first = layer(width, wide, 3, stride=step, padding=1, bias=False)
-        self.norm = nn.GroupNorm(groups, wide)
-        self.second = layer(wide, wide, 3, padding=1, bias=False)
-        self.last = nn.GroupNorm(groups, wide)
-        nn.init.zeros_(self.last.weight)
         self.shortcut = _shortcut(dims, width, wide, step)
+        self.inner = nn.Sequential(
+            nn.GroupNorm(groups, width),
+            nn.SiLU(),
+            layer(width, wide, 3, stride=step, padding=1, bias=False),
+            nn.GroupNorm(groups, wide),
+            nn.SiLU(),
+            layer(wide, wide, 3, padding=1, bias=False),
+        )
 
     def forward(self, maps: Tensor) -> Tensor:
         """(n, width, x, y[, z]) to (n, wide, x', y'[, z'])."""
-        inner = functional.silu(self.norm(self.first(maps)))
-        return functional.silu(self.shortcut(maps) + self.last(self.second(inner)))
+        total: Tensor = self.shortcut(maps) + self.inner(maps)
+        return total
 
 
 def _shortcut(dims: int, width: int, wide: int, step: int) -> Any:
@@ -82,11 +84,10 @@ def _shortcut(dims: int, width: int, wide: int, step: int) -> Any:
 
 def _trunk(dims: int, channels: Sequence[int], depth: int, groups: int) -> Any:
     size = 5 if dims == 2 else 3  # the stem sees one channel only: a larger window costs little there
-    stem = convolution(dims)(1, channels[0], size, stride=2, padding=size // 2, bias=False)
-    blocks: list[Any] = [stem, nn.GroupNorm(groups, channels[0]), nn.SiLU()]
+    blocks: list[Any] = [convolution(dims)(1, channels[0], size, stride=2, padding=size // 2, bias=False)]
     width = channels[0]
     for stage, wide in enumerate(channels):
         for place in range(depth):
             blocks.append(Block(dims, width, wide, 2 if stage > 0 and place == 0 else 1, groups))
             width = wide
-    return nn.Sequential(*blocks)
+    return nn.Sequential(*blocks, nn.GroupNorm(groups, width), nn.SiLU())
