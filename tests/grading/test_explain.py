@@ -15,7 +15,7 @@ from voxfield.artifacts import Image, Model
 from voxfield.context import Context
 from voxfield.errors import InputError
 from voxfield.grading import explain, predict, train
-from voxfield.grading.calibration import apply_temperature
+from voxfield.grading.calibration import Temperature
 from voxfield.grading.examples import Examples, nearest
 from voxfield.grading.familiarity import Bank
 from voxfield.grading.grader import Grader
@@ -59,12 +59,12 @@ class TestExplain(StageContract):
 
 def test_the_expected_grade_is_that_of_the_calibrated_distribution() -> None:
     p = np.random.default_rng(0).dirichlet(np.ones(5), 6)
-    for temperature in (0.5, 1.0, 3.0):
-        wanted = apply_temperature(p, temperature) @ np.arange(5)
+    for temperature in (Temperature(0.5), Temperature(), Temperature(3.0), Temperature(0.5, "classes")):
+        wanted = temperature.apply(p) @ np.arange(5)
         found = expected_grade(torch.log(torch.from_numpy(p)), temperature)
         np.testing.assert_allclose(found.numpy(), wanted, atol=1e-9)
     sure = torch.log_softmax(torch.tensor([[0.0, 400.0, 0.0]]), dim=1)
-    assert expected_grade(sure, 0.7).item() == pytest.approx(1), "no probability of 0 spoils it"
+    assert expected_grade(sure, Temperature(0.7)).item() == pytest.approx(1), "no probability of 0 spoils it"
 
 
 @given(

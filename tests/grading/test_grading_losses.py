@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from voxfield.grading.algorithms.fixmatch_ordinal import sharpen, window_mass
-from voxfield.grading.calibration import apply_temperature, fit_temperature
+from voxfield.grading.calibration import Temperature, apply_temperature, fit_temperature
 from voxfield.grading.losses.ordinal import cross_entropy, one_hot, ranked_probability
 from voxfield.grading.metrics import scores
 from voxfield.grading.metrics.scores import median_grade
@@ -87,6 +87,7 @@ def test_temperature_of_two_grades_is_that_of_guo() -> None:
     logits = np.array([[0.3, 1.7]])
     p, q = (np.exp(z) / np.exp(z).sum() for z in (logits, logits / 2.5))
     np.testing.assert_allclose(apply_temperature(p, 2.5), q)
+    np.testing.assert_allclose(apply_temperature(p, 2.5, "classes"), q)
 
 
 def test_temperature_is_found_again() -> None:
@@ -95,15 +96,27 @@ def test_temperature_is_found_again() -> None:
     p = rng.dirichlet(np.full(5, 0.7), 3000)
     truth = [int(rng.choice(5, p=row)) for row in p]
     found = fit_temperature(apply_temperature(p, 0.5), truth, list(range(3000)))
-    assert found == pytest.approx(2.0, rel=0.05)
+    assert found.of == "tails"
+    assert found.value == pytest.approx(2.0, rel=0.05)
+
+
+def test_temperature_of_classes_is_found_again() -> None:
+    """The same by class logits: the likelier form is the one that was spoilt."""
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.full(5, 0.7), 3000)
+    truth = [int(rng.choice(5, p=row)) for row in p]
+    found = fit_temperature(apply_temperature(p, 0.5, "classes"), truth, list(range(3000)))
+    assert found.of == "classes"
+    assert found.value == pytest.approx(2.0, rel=0.05)
+    np.testing.assert_allclose(apply_temperature(apply_temperature(p, 0.5, "classes"), 2.0, "classes"), p, atol=1e-6)
 
 
 def test_temperature_without_data_is_one() -> None:
-    assert fit_temperature(np.zeros((0, 3)), [], []) == 1.0
+    assert fit_temperature(np.zeros((0, 3)), [], []) == Temperature()
 
 
 def test_temperature_counts_patients_not_rows() -> None:
     p = np.array([[0.9, 0.1], [0.9, 0.1]])
     once = fit_temperature(p, [0, 1], ["a", "b"])
     many = fit_temperature(p[[0] * 9 + [1]], [0] * 9 + [1], ["a"] * 9 + ["b"])
-    assert many == pytest.approx(once, rel=1e-3)
+    assert many.value == pytest.approx(once.value, rel=1e-3)

@@ -140,10 +140,12 @@ def _abstention(ends: list[int] | None, strange: dict[str, Any], beyond: int) ->
 
 
 def _origin(model: Model, grader: "Grader") -> dict[str, Any]:
+    from dataclasses import asdict
+
     return {
         "sha256": None if model.origin is None else model.origin.sha256,
         "architecture": model.architecture,
         "licence": model.licence,
-        "temperature": grader.temperature,
+        "temperature": asdict(grader.temperature),
         "notes": grader.notes,
     }

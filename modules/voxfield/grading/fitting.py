@@ -12,6 +12,7 @@ from voxfield.artifacts import Image, Model, Table
 from voxfield.context import Context
 from voxfield.errors import InputError, SettingsError
 from voxfield.grading import conformal
+from voxfield.grading.calibration import Temperature
 from voxfield.grading.conformal_predictor import ConformalPredictor, CoverageOf
 from voxfield.grading.examples import Examples
 from voxfield.grading.familiarity import Bank
@@ -133,7 +134,7 @@ def _untrained(study: Study, grid: InputGrid, scaler: Scaler | None, uses_image:
         grid,
         uses_image,
         scaler,
-        1.0,
+        Temperature(),
         ConformalPredictor.empty(recipe.score, study.count),
         recipe.coverage,
         recipe.coverage_of,

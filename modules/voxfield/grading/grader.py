@@ -10,7 +10,7 @@ from torch import Tensor
 
 from voxfield.artifacts import Model
 from voxfield.errors import InputError
-from voxfield.grading.calibration import apply_temperature
+from voxfield.grading.calibration import Temperature
 from voxfield.grading.conformal_predictor import ConformalPredictor, CoverageOf
 from voxfield.grading.covariate_shift import Shift
 from voxfield.grading.examples import Examples
@@ -44,7 +44,7 @@ class Grader:
     grid: InputGrid
     uses_image: bool
     scaler: Scaler | None
-    temperature: float
+    temperature: Temperature
     conformal: ConformalPredictor
     coverage: float
     coverage_of: CoverageOf
@@ -69,7 +69,7 @@ class Grader:
 
     def calibrated(self, raw: Floats) -> Floats:
         """Calibrated probabilities (n, k) from raw ones."""
-        return apply_temperature(raw, self.temperature)
+        return self.temperature.apply(raw)
 
     def to_model(self, licence: str) -> Model:
         """The artifact: weights, scores and banks as tensors, the rest as JSON."""
@@ -82,7 +82,7 @@ class Grader:
             "grid": {"shape": list(self.grid.shape), "spacing_mm": list(self.grid.spacing_mm)},
             "uses_image": self.uses_image,
             "features": None if self.scaler is None else asdict(self.scaler),
-            "temperature": self.temperature,
+            "temperature": asdict(self.temperature),
             "score": self.conformal.score,
             "coverage": self.coverage,
             "coverage_of": self.coverage_of,
@@ -122,7 +122,7 @@ class Grader:
                 InputGrid(tuple(config["grid"]["shape"]), tuple(config["grid"]["spacing_mm"])),
                 bool(config["uses_image"]),
                 None if scaler is None else Scaler(**{k: tuple(v) for k, v in scaler.items()}),
-                float(config["temperature"]),
+                Temperature(**config["temperature"]),
                 _conformal(config, weights),
                 float(config["coverage"]),
                 cast(CoverageOf, config["coverage_of"]),

@@ -1,6 +1,6 @@
 """Temperature, conformal sets and report cards of a trained grader, each from patients of its own."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ def calibrate(
             f"{facts['needed_patients']} calibration patients have it"
         )
         ctx.finding("not-certifiable", "warning", message, value=refused)
-    return {"temperature": grader.temperature, "conformal": {**facts, "per_patient": rule}}
+    return {"temperature": asdict(grader.temperature), "conformal": {**facts, "per_patient": rule}}
 
 
 def card(grader: Grader, study: Study, seen: Seen, role: str, draws: int, rng: np.random.Generator) -> dict[str, Any]:

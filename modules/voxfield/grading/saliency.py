@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from voxfield.artifacts import Image
+from voxfield.grading.calibration import Temperature
 from voxfield.grading.grader import Grader
 from voxfield.grading.inputs import HIGH, LOW, InputGrid, normalise, overlap_weights, ras_axes, resample, to_ras
 
@@ -103,12 +104,14 @@ class Path:
         return expected_grade(self.grader.network(images, table), self.grader.temperature)
 
 
-def expected_grade(log_probability: Tensor, temperature: float) -> Tensor:
+def expected_grade(log_probability: Tensor, temperature: Temperature) -> Tensor:
     """Mean of the calibrated distribution, (n,) from (n, k): sum_j sigmoid(logit P(y > j) / T), see `calibration`."""
     log_p = log_probability.double()
+    if temperature.of == "classes":
+        return torch.softmax(log_p / temperature.value, dim=1) @ torch.arange(log_p.shape[1]).to(log_p)
     below = torch.logcumsumexp(log_p, dim=1)[:, :-1]
     above = torch.logcumsumexp(log_p.flip(1), dim=1).flip(1)[:, 1:]
-    return torch.sigmoid((above - below) / temperature).sum(1)
+    return torch.sigmoid((above - below) / temperature.value).sum(1)
 
 
 def cell_weights(shape: tuple[int, ...], spacing_mm: ArrayLike, grid: InputGrid) -> list[Floats]:
