@@ -203,38 +203,54 @@ def another_site(rows: Rows, count: int, seed: int, patients: int = 200) -> list
     ]
 
 
-def claims_of(hundred: Mapping[str, Any], many: Mapping[str, Any], after: Mapping[str, float]) -> list[Claim]:
+def measure(file: Path, training_patients: int, count: int, seed: int) -> list[list[dict[str, Any]]]:
+    """The tables of one seed: calibration, divisions with 100 and with 400 patients, another site."""
+    if file.is_file():
+        raw, tests = graded(file, training_patients, seed)
+    else:
+        raw, tests = simulated(1400, seed), simulated(400, seed + 1000)
+    rows, temperature, calibration = calibrated(raw, seed)
+    once = Rows(temperature.apply(tests.p), tests.truth, tests.patient, tests.embedding)
+    calibration.append({"probabilities": "after, test knees", **errors(once)})
+    return [calibration, *(divisions(rows, n, count, seed) for n in (100, 400)), another_site(rows, count, seed)]
+
+
+def averaged(tables: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """Row by row the mean over seeds of one table."""
+    return [
+        {key: float(np.mean([row[key] for row in rows])) if isinstance(value, float) else value
+         for key, value in rows[0].items()}
+        for rows in zip(*tables, strict=True)
+    ]  # fmt: skip
+
+
+def claims_of(tables: Sequence[Sequence[Mapping[str, Any]]]) -> list[Claim]:
     """What we hold the sets to."""
+    hundred, many = tables[1][0], tables[2][1]
+    assert hundred["sets"] == "ours, ranked, marginal"
+    assert many["sets"] == "ours, ranked, per_grade"
     grades = [many[f"grade {g}"] for g in range(GRADES)]
+    gaps = sum(row["with gaps"] for table in tables[1:3] for row in table if row["sets"].startswith("ours"))
     return [
         Claim("mean coverage at 90 %, 100 calibration patients", hundred["coverage"], 0.88, ">="),
         Claim("mean coverage at 90 %, 100 calibration patients, not wasteful", hundred["coverage"], 0.93, "<="),
         Claim("mean coverage of the worst grade, per grade, 400 patients", min(grades), 0.88, ">="),
-        Claim("mean coverage over the grades, per grade, 400 patients", float(np.mean(grades)), 0.93, "<="),
-        Claim("share of our sets with gaps", hundred["with gaps"] + many["with gaps"], 0.0, "<="),
-        Claim("calibration error after temperature", after["ECE"], 0.05, "<="),
+        Claim("mean coverage of the best grade, per grade, 400 patients, not wasteful", max(grades), 0.93, "<="),
+        Claim("share of our sets with gaps", gaps, 0.0, "<="),
+        Claim("calibration error after temperature", tables[0][1]["ECE"], 0.05, "<="),
+        Claim("mean coverage at 90 % at another site, corrected", tables[3][1]["coverage"], 0.88, ">="),
     ]
 
 
 def main() -> None:
     """Measure, print, write."""
-    chosen = options(__doc__ or "", seeds=1)
-    count = 20 if chosen.quick else 100
+    chosen = options(__doc__ or "")
     file = chosen.data / "grading" / "knee_kl_64.npz"
-    there = file.is_file()
-    raw, tests = graded(file, 500 if chosen.quick else 1444, 0) if there else (simulated(1400, 0), simulated(400, 1))
-    rows, temperature, calibration = calibrated(raw, 0)
-    once = Rows(temperature.apply(tests.p), tests.truth, tests.patient, tests.embedding)
-    calibration.append({"probabilities": "after, test knees", **errors(once)})
-    tables: list[Sequence[Mapping[str, Any]]] = [calibration]
-    tables += [divisions(rows, patients, count, 0) for patients in (100, 400)]
-    tables.append(another_site(rows, count, 0))
-    by_name = [{row["sets"]: row for row in table} for table in tables[1:3]]
-    claims = claims_of(by_name[0]["ours, ranked, marginal"], by_name[1]["ours, ranked, per_grade"], calibration[1])
-    corrected = tables[3][1]["coverage"]
-    claims.append(Claim("mean coverage at 90 % at another site, corrected", corrected, 0.88, ">="))
-    print("real knees" if there else "simulated knees", f"temperature {temperature.value:.2f} of {temperature.of}")
-    finish(chosen, claims, *tables)
+    patients, count, seeds = (500, 20, 1) if chosen.quick else (1444, 100, chosen.seeds)
+    every = [measure(file, patients, count, seed) for seed in range(seeds)]
+    tables = [averaged(some) for some in zip(*every, strict=True)]
+    print("real knees" if file.is_file() else "simulated knees")
+    finish(chosen, claims_of(tables), *tables)
 
 
 if __name__ == "__main__":
