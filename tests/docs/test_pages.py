@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from voxfield.artifacts import Metrics
+from voxfield.artifacts import Metrics, Picture
+from voxfield.findings import Findings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,6 +47,8 @@ def test_grading_page(tmp_path: Path) -> None:
     said = run_page("grading.md", tmp_path)
     assert "marginal coverage under exchangeable patients" in said
     assert 0 < Metrics.load(tmp_path / "scores.json").values["balanced_accuracy"]["value"] <= 1
+    assert len(Metrics.load(tmp_path / "explanation.json").values["nearest"]) == 5
+    Picture.load(tmp_path / "overlay.png").check(Findings())
     assert "There is no external cohort" in (tmp_path / "page" / "index.html").read_text()
 
 
