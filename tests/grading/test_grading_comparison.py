@@ -137,6 +137,9 @@ def test_what_can_not_be_compared_is_refused() -> None:
         compare([two[0], tables((1.0,), 100)[0]], methods=("a", "b"))
     with pytest.raises(InputError, match="no column probability_0"):
         compare([two[0], Table({"subject": ["s"], "patient": ["p"], "grade": [0]})], methods=("a", "b"))
+    mild = [Table({**one.columns, "grade": [g % 2 for g in one.columns["grade"]]}) for one in two]
+    with pytest.raises(InputError, match="auc_grade_2_or_more of a does not exist on test scans of grade 0, 1 alone"):
+        compare(mild, methods=("a", "b"), score="auc_grade_2_or_more")
     ctx = Context()
     compare(tables((1.0, 2.0), 8), methods=("a", "b"), bootstrap=100, ctx=ctx)
     assert ctx.findings.codes() == ["few-patients"]

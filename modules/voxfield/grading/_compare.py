@@ -46,8 +46,8 @@ def compare(
     predictions  two or more tables that `grading.evaluate` wrote (`rows`), of the same scans
     metrics      per method the mean of `score` over its seeds, with its 95 % patient-bootstrap interval; per difference
                  its interval on the same draws, `p` (predictions of a patient exchanged between the methods, held
-                 together by Holm's rule) and `p_seeds` (Wilcoxon over seeds); `differ`, the differences with p below
-                 `level`; `equals_reference`, the number of labels at which a method equals the reference, linear in
+                 together by Holm's rule) and `p_seeds` (Wilcoxon over seeds), both only between methods of as many
+                 seeds; `differ`, the differences with p below `level`; `equals_reference`, the number of labels at which a method equals the reference, linear in
                  its logarithm, with its interval; `verdict`, in words
     curve        one row a method and number of labels: score, low, high, seeds
 
@@ -71,6 +71,7 @@ def compare(
     chosen = _reference(groups, reference)
     rng = ctx.rng()
     judge = _comparison.Judge.make(score, cases, bootstrap, rng)
+    _check_score(judge, groups)
     found = _comparison.differences(groups, chosen, judge, bootstrap, rng)
     patients = len(set(cases.patients))
     if patients < FEWEST:
@@ -128,6 +129,18 @@ def _gather(predictions: Sequence[Table], runs: Sequence[tuple[str, int | None]]
         Method(name, name if count is None else f"{name}@{count}", count, made)
         for (name, count), made in grouped.items()
     ]
+
+
+def _check_score(judge: "Judge", groups: Sequence["Method"]) -> None:
+    import numpy as np
+
+    for group in groups:
+        if not np.isfinite(judge.values(group)).all():
+            present = sorted(set(judge.cases.truth.tolist()))
+            raise InputError(
+                f"{judge.score} of {group.label} does not exist on test scans of grade "
+                f"{', '.join(map(str, present))} alone; choose another score"
+            )
 
 
 def _reference(groups: Sequence["Method"], name: str) -> "Method | None":
