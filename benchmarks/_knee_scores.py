@@ -1,17 +1,18 @@
 """Scores of knee graders on the test patients, differences between methods, and sets over re-divisions of the test."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from voxfield.bootstrap import interval, patient_weights
-from voxfield.grading import conformal
+from voxfield.artifacts import Table
+from voxfield.context import Context
+from voxfield.grading import compare, conformal
 from voxfield.grading.metrics import scores
 
 Floats = NDArray[np.float64]
-ALPHA, DRAWS, REDIVISIONS = 0.1, 1000, 100
+ALPHA, REDIVISIONS = 0.1, 100
 CALIBRATING = 100  # patients of a re-division
 
 
@@ -31,26 +32,49 @@ def row_of(p: Floats, y: NDArray[np.int64]) -> dict[str, Any]:
     }
 
 
-def gain(
-    ours: Sequence[Floats], other: Sequence[Floats], y: NDArray[np.int64], patients: Sequence[str]
-) -> dict[str, Any]:
-    """Balanced accuracy and kappa of ours minus the other's: mean over the seeds, of each seed, and the interval.
+def predictions(p: Floats, y: NDArray[np.int64], patients: Sequence[str]) -> Table:
+    """Distributions as `grading.evaluate` writes them, for `grading.compare`."""
+    columns: dict[str, Sequence[Any]] = {"subject": [f"s{n}" for n in range(len(y))], "patient": list(patients)}
+    shares = {f"probability_{grade}": p[:, grade].tolist() for grade in range(p.shape[1])}
+    return Table({**columns, "grade": y.tolist(), **shares})
 
-    The interval is of the mean over these seeds, by the paired bootstrap over patients: it says nothing of other seeds.
+
+def gains(seeds: Mapping[str, Sequence[Table]], reference: str, draws: int) -> list[dict[str, Any]]:
+    """Balanced accuracy and kappa of every method less those of the reference, means over the seeds.
+
+    Intervals and p-values are paired by patient, the latter held together by Holm's rule; the least of a seed says
+    whether all seeds agree.
     """
-    weights = patient_weights(patients, DRAWS, np.random.default_rng(0))
-    found: dict[str, Any] = {}
-    for name, score in (("balanced accuracy", scores.balanced_accuracy), ("kappa", scores.quadratic_kappa)):
-        once = [_score(score, a, y) - _score(score, b, y) for a, b in zip(ours, other, strict=True)]
-        many = [_score(score, a, y, weights) - _score(score, b, y, weights) for a, b in zip(ours, other, strict=True)]
-        low, high = interval(np.mean(many, axis=0))
-        found[f"{name} gained"] = float(np.mean(once))
-        found |= {f"{name} low": low, f"{name} high": high, f"{name} least of a seed": float(np.min(once))}
-    return found
+    rows: dict[str, dict[str, Any]] = {name: {"method": name} for name in seeds if name != reference}
+    names = [name for name, tables in seeds.items() for _ in tables]
+    tables = [table for tables in seeds.values() for table in tables]
+    for score, words in (("balanced_accuracy", "balanced accuracy"), ("quadratic_kappa", "kappa")):
+        settings: dict[str, Any] = {"methods": tuple(names), "reference": reference, "score": score}
+        found = compare(tables, **settings, bootstrap=draws, ctx=Context()).metrics.values["differences"]
+        for name, row in rows.items():
+            told = found[f"{name} - {reference}"]
+            row[f"{words} gained"] = told["value"]
+            row |= {f"{words} {key}": told[key] for key in ("low", "high", "p")}
+            row[f"{words} least of a seed"] = min(told["differences_per_seed"])
+    return list(rows.values())
 
 
-def _score(score: Any, p: Floats, y: NDArray[np.int64], weights: Floats | None = None) -> Floats:
-    return np.asarray(np.nan_to_num(score(scores.confusion(y, scores.median_grade(p), p.shape[1], weights))))
+def labels_that_equal(
+    seeds: Mapping[int, Sequence[Table]], full: Sequence[Table], labels: int, draws: int
+) -> dict[str, Any]:
+    """The number of labels at which a method reaches full supervision with `labels`, by either score."""
+    counts = [count for count, tables in seeds.items() for _ in tables] + [labels] * len(full)
+    names = ["ours"] * (len(counts) - len(full)) + ["full"] * len(full)
+    tables = [table for some in seeds.values() for table in some] + list(full)
+    row: dict[str, Any] = {"labels of full supervision": labels}
+    for score, words in (("balanced_accuracy", "balanced accuracy"), ("quadratic_kappa", "kappa")):
+        settings: dict[str, Any] = {"methods": tuple(names), "labels": tuple(counts), "score": score}
+        made = compare(tables, **settings, reference=f"full@{labels}", bootstrap=draws, ctx=Context())
+        values = made.metrics.values
+        told = values["equals_reference"].get("ours", {})
+        row |= {f"equal by {words}": told.get("value"), f"{words} low": told.get("low")}
+        row[f"{words} high"] = told.get("high")
+    return row
 
 
 def sets_of(p: Floats, y: NDArray[np.int64], patients: Sequence[str], seed: int) -> dict[str, float]:

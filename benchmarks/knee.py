@@ -10,8 +10,8 @@ steps as fill the same seconds on one core; full supervision gets four times as 
 Everything but the algorithm is the same (SETTINGS), the strong augmentation too; nothing is tuned to the test.
 
 The method that is claimed is named by the validation patients: the least mean ranked probability score over the seeds,
-of the methods that use unlabelled knees. It is then trained with more labels, as long each. It equals full supervision
-at the fewest labels where the interval of the difference in balanced accuracy reaches 0.
+of the methods that use unlabelled knees. It is then trained with more labels, as long each; `grading.compare` tells at
+how many it equals full supervision.
 
 Floors on the same split and labels: the majority grade, PCA with 120 components and logistic regression, our network
 with weak views, a softmax and cross entropy for 350 steps (250 labels) and 1,100 steps (all).
@@ -38,10 +38,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from _common import Claim, finish, options
-from _knee_scores import gain, row_of, sets_of
+from _knee_scores import gains, labels_that_equal, predictions, row_of, sets_of
 from _knees import GRADES, Knees, phantoms, public
 from _parts import Clocked, finished, remembered
-from voxfield.artifacts import Model
+from voxfield.artifacts import Model, Table
 from voxfield.context import Context
 from voxfield.grading import predict, train
 from voxfield.grading.algorithms import ALGORITHMS
@@ -67,7 +67,10 @@ class Effort:
     algorithms        those that are compared
     labels            a grade, of every method; `more` are those of the learning curve
     seconds           of the steps of a training, CPU; with all labels `longer` times as many
+    components        of the principal components
     settings          over SETTINGS
+    draws             of bootstraps and tests
+    workers           processes
     """
 
     source: Path | None
@@ -78,6 +81,7 @@ class Effort:
     longer: float
     components: int
     settings: Mapping[str, Any]
+    draws: int = 2000
     workers: int = 2
 
     def knees(self) -> Knees:
@@ -210,6 +214,11 @@ def distributions(entries: Sequence[Mapping[str, Any]]) -> list[Floats]:
     return [np.array(entry["probabilities"]) for entry in entries]
 
 
+def as_tables(entries: Sequence[Mapping[str, Any]], truth: NDArray[np.int64], patients: Sequence[str]) -> list[Table]:
+    """The same as tables."""
+    return [predictions(p, truth, patients) for p in distributions(entries)]
+
+
 def table_of(results: Results, truth: NDArray[np.int64]) -> list[dict[str, Any]]:
     """Means over the seeds, one row a method."""
     rows = []
@@ -239,26 +248,25 @@ def compare(chosen: argparse.Namespace, effort: Effort, folder: Path) -> None:
     for seed in range(seeds):
         for name, entry in remembered(folder / f"floors, seed {seed}.json", partial(floors, effort, seed)).items():
             results.setdefault(name, []).append(entry)
-    reference, full = (distributions(results[name]) for name in (REFERENCE, FULL_LABELS))
-    gains = [
-        {"method": name, **gain(distributions(results[name]), reference, truth, patients)}
-        for name in (*effort.algorithms, FULL_LABELS) if name != REFERENCE
-    ]  # fmt: skip
-    missing = [
-        {"method": name, "labels": entries[0]["labels"], **gain(distributions(entries), full, truth, patients)}
-        for name, entries in curve.items()
-    ]
-    equal = [row["labels"] for row in missing if row["balanced accuracy high"] >= 0]
-    print(f"fewest labels that equal full supervision: {min(equal, default='none of these')}", flush=True)
+    tables = {name: as_tables(entries, truth, patients) for name, entries in {**results, **curve}.items()}
+    compared = {name: tables[name] for name in (*effort.algorithms, FULL_LABELS)}
+    won = gains(compared, REFERENCE, effort.draws)
+    reached = labels_that_equal(
+        {entries[0]["labels"]: tables[name] for name, entries in curve.items()},
+        tables[FULL_LABELS], results[FULL_LABELS][0]["labels"], effort.draws,
+    )  # fmt: skip
     sets = [
-        {"method": name, **_mean_of([sets_of(p, truth, patients, seed) for seed, p in enumerate(found)])}
-        for name, found in ((best, distributions(results[best])), (FULL_LABELS, full))
+        {
+            "method": name,
+            **_mean_of([sets_of(p, truth, patients, n) for n, p in enumerate(distributions(results[name]))]),
+        }
+        for name in (best, FULL_LABELS)
     ]
     steps_table = [
         {"method": name, "CPU s of a step": s, "of supervised": s / cost[REFERENCE]} for name, s in cost.items()
     ]
     table = table_of({**results, **curve}, truth)
-    finish(chosen, claims(table, gains, sets, best, chosen.quick), steps_table, table, gains, missing, sets)
+    finish(chosen, claims(table, won, sets, best, chosen.quick), steps_table, table, won, [reached], sets)
 
 
 def _mean_of(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -266,12 +274,12 @@ def _mean_of(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def claims(
-    table: Sequence[Mapping[str, Any]], gains: Sequence[Mapping[str, Any]], sets: Sequence[Mapping[str, Any]],
+    table: Sequence[Mapping[str, Any]], won: Sequence[Mapping[str, Any]], sets: Sequence[Mapping[str, Any]],
     best: str, quick: bool,
 ) -> list[Claim]:  # fmt: skip
     """What we hold ourselves to."""
     rows = {row["method"]: row for row in table}
-    ours = next(row for row in gains if row["method"] == best)
+    ours = next(row for row in won if row["method"] == best)
     size, coverage = sets[0]["ours size"], sets[0]["ours coverage"]
     certain = [Claim("sets with gaps", sets[0]["ours with gaps"], 0, "<=")]
     if quick:
@@ -297,7 +305,7 @@ def main() -> None:
     source = chosen.data / "grading" / "knee_kl_64.npz"
     if chosen.quick:
         small = {"cells": 24, "channels": (4, 8), "batch": 8}
-        effort = Effort(None, (REFERENCE, "fixmatch_ordinal"), 6, (10,), 0.5, 2, 20, small, workers=1)
+        effort = Effort(None, (REFERENCE, "fixmatch_ordinal"), 6, (10,), 0.5, 2, 20, small, 200, 1)
     else:
         effort = Effort(source, tuple(ALGORITHMS), 50, (100, 200, 400), 300, 4, 120, {})
         if not source.is_file():

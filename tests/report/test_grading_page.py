@@ -106,6 +106,14 @@ def test_a_learning_curve_is_drawn_where_labels_differ() -> None:
     assert [run["rows"]["train"]["labelled"] for run in card["trainings"]] == [30, 300]
 
 
+def test_differences_between_methods_stand_on_the_page() -> None:
+    told = {"value": 0.041, "low": -0.012, "high": 0.092, "p": 0.118, "p_seeds": None}
+    comparison = Metrics({"score": "quadratic_kappa", "differences": {"few - many": told}})
+    found, card = page(trainings=[trained(30, 0.5)] * 2, methods=("few", "many"), comparison=comparison)
+    assert "few - many 0.041 −0.012 to 0.092 0.118 –" in found.text
+    assert card["comparison"]["score"] == "quadratic_kappa"
+
+
 def test_the_worst_cases_are_those_farthest_from_the_reader() -> None:
     cases = Graded.of(cohort(), [prediction(g) for g in GRADE])
     assert cases.worst()[0] == 4  # read 2, graded 0 with a probability of .8: 2 * .8 + .1 grades away

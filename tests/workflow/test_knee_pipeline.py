@@ -93,7 +93,7 @@ def test_own_radiographs_from_end_to_end_with_a_kill_and_an_image_in_colour(tmp_
     whole.save(tmp_path / "whole.safetensors")
     assert hash_file(tmp_path / "whole.safetensors") == hash_file(run / "models" / "grader-0.safetensors")
 
-    scores, card = (json.loads((run / name).read_text()) for name in ("scores.json", "report_card.json"))
+    scores, card = (json.loads((run / name).read_text()) for name in ("scores/grader-0.json", "report_card.json"))
     assert card["scores"] == scores
     tested = Cohort.load(run / "test.tsv")
     assert scores["rows"] == len(tested) == split["parts"]["test"]["rows"]
@@ -113,7 +113,8 @@ def test_methods_and_seeds_make_trainings_and_a_choice(tmp_path: Path) -> None:
     ended = subprocess.run(words, capture_output=True, text=True, check=True)
     jobs = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", ended.stdout, re.MULTILINE)}
     assert jobs["train_grader"] == 6
-    assert jobs["choose_grader"] == jobs["render_knees"] == jobs["grading_page"] == 1
+    assert jobs["grade_test"] == jobs["evaluate_grades"] == 7  # those, and the chosen one
+    assert jobs["choose_grader"] == jobs["compare_methods"] == jobs["render_knees"] == jobs["grading_page"] == 1
     assert "convert_images" not in jobs
 
 

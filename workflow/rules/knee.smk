@@ -18,12 +18,13 @@ READABLE = [subject for subject in OWN if subject not in UNREADABLE]
 if READABLE:
     write_table(Path("batches/images.tsv"), [{"subject": subject} for subject in READABLE])
 LISTED = "batches/images.tsv" if TABLE else SOURCE
-MODEL = "models/chosen" if len(RUNS) > 1 else "models/{}-{}".format(*RUNS[0])
+MODEL = "chosen" if len(RUNS) > 1 else "{}-{}".format(*RUNS[0])
+COMPARED = len({method for method, _ in RUNS}) > 1
 
 
-def trainings(suffix):
+def of_runs(pattern):
     """A file of every training."""
-    return [f"models/{method}-{seed}.{suffix}" for method, seed in RUNS]
+    return [pattern.format(f"{method}-{seed}") for method, seed in RUNS]
 
 
 rule knee_cohort:
@@ -136,8 +137,8 @@ rule train_grader:
 
 rule choose_grader:
     input:
-        models=trainings("safetensors"),
-        trainings=trainings("json"),
+        models=of_runs("models/{}.safetensors"),
+        trainings=of_runs("models/{}.json"),
     output:
         model="models/chosen.safetensors",
         metrics="models/chosen.json",
@@ -154,11 +155,11 @@ rule choose_grader:
 rule grade_test:
     input:
         test="test.tsv",
-        model=f"{MODEL}.safetensors",
+        model="models/{model}.safetensors",
     output:
-        manifest="batches/grade_test.tsv",
+        manifest="batches/grade_test/{model}.tsv",
     log:
-        "logs/grading.predict.log",
+        "logs/grading.predict.{model}.log",
     params:
         **stages.params("grading.predict"),
     resources:
@@ -168,20 +169,21 @@ rule grade_test:
             "grading.predict",
             "model",
             "",
-            subject="",
+            subject="{wildcards.model}",
             more="--each {input.test:q} --manifest {output.manifest:q} --image 'images/{{subject}}.nii.gz' "
-            "--out-grade 'predictions/{{subject}}.json'",
+            "--out-grade 'predictions/{wildcards.model}/{{subject}}.json'",
         )
 
 
 rule evaluate_grades:
     input:
         cohort="test.tsv",
-        graded="batches/grade_test.tsv",
+        graded="batches/grade_test/{model}.tsv",
     output:
-        metrics="scores.json",
+        metrics="scores/{model}.json",
+        rows="scores/{model}.tsv",
     log:
-        "logs/grading.evaluate.log",
+        "logs/grading.evaluate.{model}.log",
     params:
         **stages.params("grading.evaluate"),
     resources:
@@ -190,20 +192,36 @@ rule evaluate_grades:
         stages.shell(
             "grading.evaluate",
             "cohort",
-            "metrics",
-            subject="",
-            more="--predictions '@{input.cohort}:predictions/{{subject}}.json'",
+            "metrics rows",
+            subject="{wildcards.model}",
+            more="--predictions '@{input.cohort}:predictions/{wildcards.model}/{{subject}}.json'",
         )
+
+
+rule compare_methods:
+    input:
+        predictions=of_runs("scores/{}.tsv"),
+    output:
+        metrics="comparison.json",
+    log:
+        "logs/grading.compare.log",
+    params:
+        **stages.params("grading.compare", settings={"methods": [method for method, _ in RUNS]}),
+    resources:
+        **stages.resources("grading.compare"),
+    shell:
+        stages.shell("grading.compare", "predictions", "metrics", subject="")
 
 
 rule grading_page:
     input:
         cohort="test.tsv",
-        graded="batches/grade_test.tsv",
-        scores="scores.json",
+        graded=f"batches/grade_test/{MODEL}.tsv",
+        scores=f"scores/{MODEL}.json",
         splits="split.json",
-        trainings=trainings("json"),
+        trainings=of_runs("models/{}.json"),
         choice="models/chosen.json" if len(RUNS) > 1 else [],
+        comparison="comparison.json" if COMPARED else [],
     output:
         index="report/index.html",
         card="report_card.json",
@@ -220,7 +238,7 @@ rule grading_page:
                 "run_folder": "..",
             },
         ),
-        choice=lambda wildcards, input: input_flags({"choice": input.choice}),
+        among=lambda wildcards, input: input_flags({"choice": input.choice, "comparison": input.comparison}),
         look=jobs.look(),
     resources:
         **stages.resources("report.grading"),
@@ -231,5 +249,6 @@ rule grading_page:
             "card",
             subject="",
             more="--images '@{input.cohort}:images/{{subject}}.nii.gz' "
-            "--predictions '@{input.cohort}:predictions/{{subject}}.json' {params.choice} --out-page report",
+            f"--predictions '@{{input.cohort}}:predictions/{MODEL}/{{{{subject}}}}.json' "
+            "{params.among} --out-page report",
         )

@@ -127,6 +127,21 @@ def _mean(values: Sequence[Any]) -> str:
     return f"{fixed(mean(known), 3)}{spread}" if known else DASH
 
 
+def difference_rows(comparison: Metrics | None) -> list[dict[str, str]]:
+    """Differences between methods with their intervals and p-values."""
+    found = {} if comparison is None else comparison.values.get("differences", {})
+    return [
+        {
+            "name": name,
+            "value": fixed(value_of(facts), 3),
+            "interval": interval_text(facts),
+            "p": fixed(facts.get("p"), 3),
+            "p_seeds": fixed(facts.get("p_seeds"), 3),
+        }
+        for name, facts in found.items()
+    ]
+
+
 def curve_points(trainings: Sequence[Metrics]) -> dict[str, list[tuple[int, float, float, float]]]:
     """Algorithm -> labels, balanced accuracy and its interval of each training, where labels differ; else nothing."""
     found: dict[str, list[tuple[int, float, float, float]]] = {}

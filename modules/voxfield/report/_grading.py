@@ -41,6 +41,7 @@ def grading(
     splits: Metrics | None = None,
     trainings: Sequence[Metrics] | None = None,
     choice: Metrics | None = None,
+    comparison: Metrics | None = None,
     images: Sequence[Image] | None = None,
     *,
     title: str = "Grades",
@@ -58,6 +59,7 @@ def grading(
     splits       of `grading.split`: who was held out
     trainings    of `grading.train`, every one that was tried; the first is taken for the model where there is no choice
     choice       of `grading.choose`
+    comparison   of `grading.compare`, of the same trainings
     images       one for each row, for the examples; planes are shown as they are looked at
 
     Settings
@@ -81,9 +83,10 @@ def grading(
     cases = Graded.of(cohort, predictions)
     named = [
         ("test cohort", cohort), ("scores", scores), ("splits", splits), ("choice", choice),
+        ("comparison", comparison),
         *((f"training {name}", run) for name, run in zip(names, runs, strict=True)), ("prediction", predictions[0]),
     ]  # fmt: skip
-    made = _Parts(cases, scores, splits, runs, names, choice, images, predictions)
+    made = _Parts(cases, scores, splits, runs, names, choice, comparison, images, predictions)
     return _pages(made, [(name, a) for name, a in named if a is not None], title, claim, failures, run_folder)
 
 
@@ -96,6 +99,7 @@ class _Parts(NamedTuple):
     trainings: Sequence[Metrics]
     names: Sequence[str]
     choice: Metrics | None
+    comparison: Metrics | None
     images: Sequence[Image] | None
     predictions: Sequence[Metrics]
 
@@ -121,7 +125,8 @@ def _pages(
     )  # fmt: skip
     card = {
         "schema": 1, "title": title, "claim": claim, "scores": own.scores.values, "limits": limits,
-        "parts": sections["parts_table"], "trainings": _trained(own), "worst": sections["worst"],
+        "parts": sections["parts_table"], "trainings": _trained(own),
+        "comparison": None if own.comparison is None else own.comparison.values, "worst": sections["worst"],
         "findings": findings, "stages": stages, "not_finished": [list(entry) for entry in failures],
     }  # fmt: skip
     return GradingPage(Report({PAGE: html, DATA: data(card), **assets}), Metrics(card))
@@ -149,6 +154,8 @@ def _sections(own: _Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
         "sizes": tables.size_rows(cases),
         "set_words": _set_words(own),
         "methods": tables.method_rows(own.trainings, own.names, own.choice),
+        "differences": tables.difference_rows(own.comparison),
+        "compared": "" if own.comparison is None else own.comparison.values.get("score", "").replace("_", " "),
         "curve": learning_curve(points) if points else "",
         "examples": {grade: [shown(row) for row in rows] for grade, rows in examples.items()},
         "worst": [shown(row) for row in worst],
