@@ -16,7 +16,7 @@ from voxfield.grading.losses.early_learning import EarlyLearning, recall
 from voxfield.grading.losses.memory import RowMemory
 from voxfield.grading.losses.ordinal import Ordinal, one_hot
 from voxfield.grading.losses.probability import Probability, frequencies, masses
-from voxfield.grading.losses.readers import ReaderChances, Readers
+from voxfield.grading.losses.readers import PACE, ReaderChances, Readers
 from voxfield.grading.networks import build
 from voxfield.grading.trainer import Method, Plan, Training, TrainingSet
 from voxfield.workspace import Workspace
@@ -125,7 +125,7 @@ def test_what_a_reader_writes_by_hand() -> None:
     chances = loss.begin(labels([0, 1], [0, 1]), SIZES)
     a = torch.tensor([[0.9, 0.1, 0.0], [0.2, 0.7, 0.1], [0.0, 0.5, 0.5]])
     with torch.no_grad():
-        chances.scores[1] = a.clamp(min=1e-30).log() / 10
+        chances.scores[1] = a.clamp(min=1e-30).log() / PACE
     p = torch.tensor([[0.5, 0.25, 0.25]])
     target = one_hot(torch.tensor([1]), 3)
     written = torch.tensor([[0.5, 0.35, 0.15]])
