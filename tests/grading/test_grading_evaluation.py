@@ -16,6 +16,9 @@ STATED: dict[str, Any] = {
     "meaning": "marginal coverage under exchangeable patients",
     "calibration_patients": 50,
     "coverage_range_5_95": [0.82, 0.96],
+}
+PER_GRADE: dict[str, Any] = {
+    "coverage_of": "per_grade",
     "per_grade": {
         "0": {"calibration_patients": 45, "certified": True, "coverage_range_5_95": [0.82, 0.96]},
         "1": {"calibration_patients": 5, "certified": False},
@@ -67,12 +70,23 @@ def test_sets_abstentions_and_answers_by_hand() -> None:
     assert sets["coverage_per_grade"]["0"]["value"] == 0.5
     assert sets["mean_size"]["value"] == pytest.approx(4 / 3)
     assert sets["stated"] == 0.9
-    assert sets["range_per_grade_5_95"] == {"0": [0.82, 0.96]}
     low, high = sets["test_coverage_range_5_95"]
     assert low <= 2 / 3 <= high == 1.0
     rows = made.rows.rows()
     assert [row["certified"] for row in rows] == [1, 1, 1, 0]
     assert rows[1]["probability_1"] == 0.9
+
+
+def test_ranges_of_each_grade_stand_beside_their_coverage() -> None:
+    predictions, cohort = case()
+    kept = {name: value for name, value in predictions[0].values.items() if name != "coverage_range_5_95"}
+    each = [Metrics({**kept, **PER_GRADE}) for _ in predictions]
+    sets = evaluate(each, cohort, bootstrap=50).metrics.values["sets"]
+    assert "test_coverage_range_5_95" not in sets
+    low, high = sets["coverage_per_grade"]["0"]["test_coverage_range_5_95"]
+    assert low == pytest.approx(2 / 3)  # of three patients, one may be missed
+    assert high == 1.0
+    assert "test_coverage_range_5_95" not in sets["coverage_per_grade"]["1"]
 
 
 def test_everything_may_be_abstained_from() -> None:

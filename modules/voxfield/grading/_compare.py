@@ -47,8 +47,8 @@ def compare(
     metrics      per method the mean of `score` over its seeds, with its 95 % patient-bootstrap interval; per difference
                  its interval on the same draws, `p` (predictions of a patient exchanged between the methods, held
                  together by Holm's rule) and `p_seeds` (Wilcoxon over seeds), both only between methods of as many
-                 seeds; `differ`, the differences with p below `level`; `equals_reference`, the number of labels at which a method equals the reference, linear in
-                 its logarithm, with its interval; `verdict`, in words
+                 seeds; `differ`, the differences with p below `level`; `equals_reference`, the number of labels at
+                 which a method equals the reference, linear in its logarithm, with its interval; `verdict`, in words
     curve        one row a method and number of labels: score, low, high, seeds
 
     Settings

@@ -124,12 +124,16 @@ def _sets(
     card = set_card(low, high, truth, grades, patients, rng=rng, draws=draws)
     card |= {name: stated[name] for name in ("coverage_of", "meaning")} | {"stated": stated["coverage"]}
     card["withheld"] = len(rows) - len(some)
+    alpha = 1.0 - stated["coverage"]
     if some and "coverage_range_5_95" in stated:
-        alpha, calibrated = 1.0 - stated["coverage"], stated["calibration_patients"]
+        calibrated = stated["calibration_patients"]
         card["test_coverage_range_5_95"] = list(coverage_range(calibrated, alpha, len(set(patients))))
-        card["range_per_grade_5_95"] = {
-            g: one["coverage_range_5_95"] for g, one in stated["per_grade"].items() if one["certified"]
-        }
+    for grade, one in stated.get("per_grade", {}).items():
+        have = len({row["patient"] for row in some if row["grade"] == int(grade)})
+        if one["certified"] and have:
+            card["coverage_per_grade"][grade]["test_coverage_range_5_95"] = list(
+                coverage_range(one["calibration_patients"], alpha, have)
+            )
     return card
 
 

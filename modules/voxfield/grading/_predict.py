@@ -124,7 +124,7 @@ def _claim(
         ctx.finding("not-certifiable", "warning", facts["claim"], value=facts["calibration_patients"])
         return facts
     low, high = int(sets[0][0]), int(sets[1][0])
-    return facts | {"set": [low, high], "claim": f"grades {low} to {high}: {facts['claim']}"}
+    return facts | {"set": [low, high], "claim": f"grades {low} to {high} {facts['claim']}"}
 
 
 def _abstention(ends: list[int] | None, strange: dict[str, Any], beyond: int) -> dict[str, Any]:

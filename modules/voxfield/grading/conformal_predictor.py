@@ -94,10 +94,13 @@ class ConformalPredictor:
             "needed_patients": conformal.needed_patients(alpha),
             **terms[0],
         }
-        if self.shift is not None:
-            # The law of the realised coverage is known without a shift only.
-            return {k: v for k, v in facts.items() if not k.endswith("range_5_95")}
-        return {**facts, "per_grade": {str(g): one for g, one in enumerate(terms[1:])}}
+        if self.shift is None and of == "marginal":
+            return facts
+        # The range of one threshold for all is neither that of several nor, after a shift, known.
+        facts = {name: value for name, value in facts.items() if not name.endswith("range_5_95")}
+        if self.shift is None:
+            facts["per_grade"] = {str(g): one for g, one in enumerate(terms[1:])}
+        return facts
 
     def claim(self, coverage: float, of: CoverageOf) -> str:
         """What is claimed of a set, or why nothing is, in words."""
@@ -107,7 +110,7 @@ class ConformalPredictor:
                 f"not certifiable: {len(self.scores)} calibration patients, at least {facts['needed_patients']} are "
                 f"needed for a coverage of {100 * coverage:g} %"
             )
-        stated = f"{facts['meaning']} at {100 * coverage:g} %, from {len(self.scores)} calibration patients"
+        stated = f"at {100 * coverage:g} %: {facts['meaning']}, from {len(self.scores)} calibration patients"
         if self.shift is not None:
             return stated
         if of == "marginal":
