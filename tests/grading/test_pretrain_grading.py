@@ -188,6 +188,9 @@ def test_mistakes_are_told() -> None:
     held = Cohort({**cohort.columns, "split": ["test"] * 8})
     with pytest.raises(InputError, match="no row of the cohort is of the split 'train'"):
         pretrain(held, images, **QUICK)
+    lines = [Image(np.ascontiguousarray(i.data[:, :1, :1]), i.affine) for i in images]
+    with pytest.raises(SettingsError, match="is a line"):
+        pretrain(cohort, lines, **QUICK)
     with pytest.raises(SettingsError, match="raise cells, or give fewer channels"):
         pretrain(cohort, images, **{**QUICK, "channels": (4, 8, 8)})
 

@@ -81,6 +81,8 @@ def pretrain(
 
     rows = _rows(cohort, images)
     grid = choose_grid([images[i] for i in rows], cells)
+    if len(grid.axes) == 1:
+        raise SettingsError(f"the grid {grid.shape} is a line; images to pre-train on are planes or volumes")
     config = {"name": network, "dims": len(grid.axes), "channels": list(channels)}
     config |= {**read_options(network, network_options), "features": 0, "hidden": 0, "grades": 2}
     made = build(config, ctx.seed)
