@@ -40,7 +40,9 @@ def scores() -> Metrics:
     return Metrics({
         "rows": 6, "patients": 3, "balanced_accuracy": entry, "quadratic_kappa": entry, "auc_grade_2_or_more": entry,
         "sets": {"coverage": entry, "mean_size": {"value": 1.8, "low": 1.6, "high": 2.0},
-                 "coverage_per_grade": {"0": entry}, "meaning": "marginal coverage under exchangeable patients"},
+                 "coverage_per_grade": {"0": entry}, "meaning": "marginal coverage under exchangeable patients",
+                 "test_coverage_range_5_95": [0.72, 1.0]},
+        "abstained": entry,
     })  # fmt: skip
 
 
@@ -91,7 +93,9 @@ def test_what_can_not_be_concluded_is_said() -> None:
 
 def test_sets_are_described_with_the_range_of_their_coverage() -> None:
     found, _ = page()
-    assert "One draw of 20 calibration patients gives a coverage of 0.81 to 1.00 (5 to 95 %)" in found.text
+    assert "One draw of 20 calibration patients gives 0.81 to 1.00 in the long run (5 to 95 %)" in found.text
+    assert "gives 0.72 to 1.00 on as many test patients as here" in found.text
+    assert "leaves 66.7 % of the cases (0.500 to 0.800) to a person" in found.text.replace("\u202f", " ")
     assert "Withheld for no case" in found.text
     unsure = [prediction(g, certified=n > 1, unlike_training=n == 0) for n, g in enumerate(GRADE)]
     made = Page(grading(cohort(), unsure, scores()).page.pages["index.html"].decode())

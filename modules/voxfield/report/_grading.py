@@ -181,20 +181,20 @@ def _pictures(images: Sequence[Image] | None, rows: set[int]) -> dict[str, bytes
 
 
 def _set_words(own: _Parts) -> list[str]:
-    """What is promised of the sets, what their coverage may be by chance, and for how many it is withheld."""
+    """What is promised of the sets, what chance makes of it, and for how many cases it is withheld."""
+    from voxfield.report._graded_tables import interval_text, value_of
     from voxfield.report._numbers import fixed, percent
 
     known = [one.values for one in own.predictions]
-    level = known[0].get("coverage")
-    sets = own.scores.values.get("sets", {})
-    said = [f"Stated coverage {percent(level, 0)}: {sets.get('meaning', 'under exchangeable patients')}."]
-    span = known[0].get("coverage_range_5_95")
-    if span:
-        count = known[0].get("calibration_patients")
-        said.append(
-            f"One draw of {count} calibration patients gives a coverage of {fixed(span[0])} to {fixed(span[1])} "
-            "(5 to 95 %), before the chance of a finite test."
-        )
+    sets, count = own.scores.values.get("sets", {}), known[0].get("calibration_patients")
+    said = [f"Stated coverage {percent(known[0].get('coverage'), 0)}: {sets.get('meaning', 'no meaning was given')}."]
+    for span, where in (
+        (known[0].get("coverage_range_5_95"), "in the long run"),
+        (sets.get("test_coverage_range_5_95"), "on as many test patients as here"),
+    ):
+        if span:
+            ends = f"{fixed(span[0])} to {fixed(span[1])}"
+            said.append(f"One draw of {count} calibration patients gives {ends} {where} (5 to 95 %).")
     withheld = sum(not values.get("certified") for values in known)
     strange = sum(bool(values.get("unlike_training")) for values in known)
     said.append(
@@ -202,6 +202,10 @@ def _set_words(own: _Parts) -> list[str]:
         if withheld
         else "Withheld for no case."
     )
+    left = own.scores.values.get("abstained")
+    if left is not None:
+        share = f"{percent(value_of(left))} of the cases ({interval_text(left)})"
+        said.append(f"The grader leaves {share} to a person, because the set is too wide or the image strange.")
     return said
 
 
