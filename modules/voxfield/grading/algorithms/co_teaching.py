@@ -23,9 +23,10 @@ model: two equal networks would choose alike.
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Ge, Le, Lt
 from torch import Tensor
 
 from voxfield.grading.algorithms.base import Algorithm, Batch, Inputs, Nets
@@ -44,9 +45,9 @@ class CoTeaching(Algorithm):
     compressed  share of the rows that keep the first entries of their embedding only; 0 is plain co-teaching
     """
 
-    forget: float = 0.2
-    ramp: float = 0.3
-    compressed: float = 0.5
+    forget: Annotated[float, Ge(0), Lt(1)] = 0.2
+    ramp: Annotated[float, Ge(0), Le(1)] = 0.3
+    compressed: Annotated[float, Ge(0), Le(1)] = 0.5
 
     def begin(self, labels: Labels, sizes: Sizes) -> Any:
         """The second network."""

@@ -16,7 +16,9 @@ Heads of one score give grades far off a small probability by construction, and 
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from annotated_types import Ge
 from torch import Tensor
 
 from voxfield.grading.losses.ordinal import Ordinal
@@ -30,10 +32,10 @@ class Acls(Ordinal):
     down    a              up      b
     """
 
-    margin: float = 6.0
-    weight: float = 0.1
-    down: float = 1.0
-    up: float = 0.1
+    margin: Annotated[float, Ge(0)] = 6.0
+    weight: Annotated[float, Ge(0)] = 0.1
+    down: Annotated[float, Ge(0)] = 1.0
+    up: Annotated[float, Ge(0)] = 0.1
 
     def __call__(self, log_probability: Tensor, target: Tensor, rows: Tensor | None = None) -> Tensor:
         """See the module; (n,)."""

@@ -22,9 +22,10 @@ A network with a moving average as result is held by its own words, not by those
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Ge, Lt
 from torch import Tensor
 
 from voxfield import memorisation
@@ -44,8 +45,8 @@ class EarlyLearning(Ordinal):
     adaptive  hold a grade only once it is memorised
     """
 
-    weight: float = 1.0
-    decay: float = 0.7
+    weight: Annotated[float, Ge(0)] = 1.0
+    decay: Annotated[float, Ge(0), Lt(1)] = 0.7
     adaptive: bool = True
 
     def begin(self, labels: Labels, sizes: Sizes) -> None:

@@ -5,8 +5,10 @@ their sum is. Log-probabilities come in, since the heads of this family give the
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
 from voxfield.grading.losses.base import LabelLoss
@@ -19,7 +21,7 @@ class Ordinal(LabelLoss):
     ranked  weight of the ranked probability score
     """
 
-    ranked: float = 1.0
+    ranked: Annotated[float, Ge(0)] = 1.0
 
     def __call__(self, log_probability: Tensor, target: Tensor, rows: Tensor | None = None) -> Tensor:
         """CE + ranked * RPS of each row, (n,)."""

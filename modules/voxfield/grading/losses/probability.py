@@ -15,8 +15,10 @@ first phase ends after a number of passes, since no validation labels are looked
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor
 
 from voxfield.grading.components import Labels, Sizes
@@ -35,9 +37,9 @@ class Probability(Ordinal):
     bins    the window holds as many rows as one of so many bins of equal counts
     """
 
-    passes: int = 10
-    share: float = 0.5
-    bins: int = 10
+    passes: Annotated[int, Ge(1)] = 10
+    share: Annotated[float, Ge(0), Le(1)] = 0.5
+    bins: Annotated[int, Ge(1)] = 10
 
     def begin(self, labels: Labels, sizes: Sizes) -> None:
         """All targets are the labels."""

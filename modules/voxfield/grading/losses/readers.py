@@ -13,9 +13,10 @@ comes out is the grade that readers would agree on; the temperature, fitted to s
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Ge
 from torch import Tensor, nn
 
 from voxfield.errors import SettingsError
@@ -55,7 +56,7 @@ class Readers(Ordinal):
     confident  weight of the entropy
     """
 
-    confident: float = 0.1
+    confident: Annotated[float, Ge(0)] = 0.1
 
     def begin(self, labels: Labels, sizes: Sizes) -> ReaderChances:
         """Matrices near the identity; raises SettingsError where fewer than two readers are told apart."""
