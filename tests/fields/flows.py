@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from voxfield.artifacts import Image, LabelMap, VectorImage
 from voxfield.fields._model import Measured
 from voxfield.fields._observation import Observation, Operator
-from voxfield.fields._prior import Box, Real
+from voxfield.fields._prior import MEAN_VARIANCE, Box, Real
 
 SPACING_MM = 0.8
 
@@ -73,7 +73,8 @@ def small_data(observation: Observation, count: int = 12, seed: int = 0) -> Meas
 def dense_covariance(observation: Observation, length_mm: float, smoothness: float) -> Real:
     """Covariance of the components at all cell centres, (cells * 3)^2, by explicit matrices in place of FFT.
 
-    The potential has the covariance F^H S F on edges; curl and averaging are matrices with two entries a row.
+    The potential has the covariance F^H S F on edges; curl and averaging are matrices with two entries a row. A uniform
+    velocity comes on top.
     """
     box = observation.box
     shape, cells = box.shape, int(np.prod(box.shape))
@@ -94,7 +95,7 @@ def dense_covariance(observation: Observation, length_mm: float, smoothness: flo
     average = np.block([[(np.eye(cells) + step[a]) / 2 if a == b else zero for b in range(3)] for a in range(3)])
     to_centres = average @ curl
     covariance: Real = to_centres @ np.kron(np.eye(3), scalar) @ to_centres.T
-    return covariance / np.mean(np.diag(covariance))
+    return covariance / np.mean(np.diag(covariance)) + MEAN_VARIANCE * np.kron(np.eye(3), np.ones((cells, cells)))
 
 
 def dense_observation(observation: Observation, voxels: NDArray[np.int64]) -> Real:

@@ -11,7 +11,7 @@ from voxfield.fields._evidence import Evidence
 from voxfield.fields._model import Model
 from voxfield.fields._observation import Observation, Operator
 from voxfield.fields._posterior import Posterior
-from voxfield.fields._prior import Prior, Real, centred, divergence
+from voxfield.fields._prior import MEAN_VARIANCE, Prior, Real, centred, divergence
 from voxfield.fields._walls import WallPoints, wall_noise
 
 MODEL = Model(length_mm=1.1, smoothness=2.5, noise_ratio=0.05, partial=1.3, correlation=0.5)
@@ -112,10 +112,15 @@ def test_draws_have_the_covariance_of_the_prior_and_no_divergence() -> None:
     draws = [prior.draw(rng) for _ in range(3000)]
     worst = max(np.abs(divergence(d, observation.box.spacing)).max() for d in draws[:20])
     assert worst < 1e-12
-    flat = np.stack([centred(d).ravel() for d in draws])
-    found = flat.T @ flat / len(draws)
-    expected = dense_covariance(observation, 1.1, 2.5)
-    assert np.abs(found - expected).max() < 0.12  # six standard errors of a covariance from 3000 draws
+    centres = np.stack([centred(d).reshape(3, -1) for d in draws])
+    means = centres.mean(axis=2, keepdims=True)
+    flat = (centres - means).reshape(len(draws), -1)
+    cells = flat.shape[1] // 3
+    uniform = MEAN_VARIANCE * np.kron(np.eye(3), np.ones((cells, cells)))
+    expected = dense_covariance(observation, 1.1, 2.5) - uniform
+    # Six standard errors of covariances from 3000 draws.
+    assert np.abs(flat.T @ flat / len(draws) - expected).max() < 0.12
+    assert np.abs(np.cov(means[:, :, 0].T) / MEAN_VARIANCE - np.eye(3)).max() < 0.16
 
 
 def test_draws_of_the_posterior_have_its_mean_and_variance() -> None:

@@ -59,7 +59,7 @@ class Posterior:
         return self.prior.smooth(self.map.spread(solution.weights)), solution
 
     def draws(
-        self, values: Real, count: int, rng: np.random.Generator, tolerance: float = 1e-3
+        self, values: Real, count: int, rng: np.random.Generator, tolerance: float = 3e-4
     ) -> Iterator[tuple[Real, Solution]]:
         """Face velocities of draws, (3, *fine) each, for data (n, 3)."""
         scale = np.sqrt(self.variance)

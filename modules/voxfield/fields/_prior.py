@@ -11,6 +11,10 @@ posterior mean is zero identically, up to rounding. With angles theta = k h on a
 (the cosines average two faces to the centre between them). In the continuum v has the smoothness of a Matern nu
 field. M is scaled to unit mean variance of a component; the variance itself is estimated elsewhere.
 
+A curl on a periodic box has no mean: what flows through a vessel would have to flow back beside it, and the evidence,
+which pays for the steep turn at the wall, would place the wall too far out. A uniform velocity U ~ N(0, m I) comes on
+top, which is free of divergence too: cov(v_a, v_a) gets m at the frequency 0, `MEAN_VARIANCE` times the scaled M's.
+
 Layout: component a of `faces` at index i is the velocity through the lower face of cell i across axis a.
 """
 
@@ -28,6 +32,8 @@ Complex = NDArray[np.complex128]
 Int = NDArray[np.int64]
 
 PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+MEAN_VARIANCE = 10.0
+"""Of the uniform part of the velocity, over that of a component of the rest: wide, little is known of it."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Prior:
-    """Divergence-free Matern prior of unit variance on a box.
+    """Divergence-free Matern prior of unit variance on a box, around a uniform velocity.
 
     length_mm   l
     smoothness  nu, infinity for the squared exponential
@@ -104,13 +110,16 @@ class Prior:
         if a == b:
             product = product + sum(w * w for w in waves)
         spectrum: Real = self.density * (product * cosines)
+        if a == b:
+            spectrum[0, 0, 0] = MEAN_VARIANCE * np.prod(self.box.shape)
         return spectrum
 
     def draw(self, rng: np.random.Generator) -> Real:
         """One draw of the face velocities, (3, *shape), divergence-free."""
         root = np.sqrt(self.density)
         noise = (rng.standard_normal(self.box.shape) for _ in range(3))
-        return self.curl(np.stack([self._filter(n, root) for n in noise]))
+        mean = np.sqrt(MEAN_VARIANCE) * rng.standard_normal(3)
+        return self.curl(np.stack([self._filter(n, root) for n in noise])) + mean[:, None, None, None]
 
     def smooth(self, centres: Real) -> Real:
         """Prior covariance between faces and centres, applied to weights (3, *shape) at the centres.
@@ -119,7 +128,8 @@ class Prior:
         """
         faces = np.stack([(g + np.roll(g, 1, axis)) / 2 for axis, g in enumerate(centres)])
         potential = self._curl_transposed(faces)
-        return self.curl(np.stack([self._filter(p, self.density) for p in potential]))
+        mean = MEAN_VARIANCE * centres.sum(axis=(1, 2, 3))
+        return self.curl(np.stack([self._filter(p, self.density) for p in potential])) + mean[:, None, None, None]
 
     def curl(self, potential: Real) -> Real:
         """Discrete curl of edge values (3, *shape): face velocities (3, *shape)."""
