@@ -118,8 +118,8 @@ class Prior:
         """One draw of the face velocities, (3, *shape), divergence-free."""
         root = np.sqrt(self.density)
         noise = (rng.standard_normal(self.box.shape) for _ in range(3))
-        mean = np.sqrt(MEAN_VARIANCE) * rng.standard_normal(3)
-        return self.curl(np.stack([self._filter(n, root) for n in noise])) + mean[:, None, None, None]
+        mean: Real = np.sqrt(MEAN_VARIANCE) * rng.standard_normal((3, 1, 1, 1))
+        return mean + self.curl(np.stack([self._filter(n, root) for n in noise]))
 
     def smooth(self, centres: Real) -> Real:
         """Prior covariance between faces and centres, applied to weights (3, *shape) at the centres.
@@ -128,8 +128,8 @@ class Prior:
         """
         faces = np.stack([(g + np.roll(g, 1, axis)) / 2 for axis, g in enumerate(centres)])
         potential = self._curl_transposed(faces)
-        mean = MEAN_VARIANCE * centres.sum(axis=(1, 2, 3))
-        return self.curl(np.stack([self._filter(p, self.density) for p in potential])) + mean[:, None, None, None]
+        mean: Real = MEAN_VARIANCE * centres.sum(axis=(1, 2, 3), keepdims=True)
+        return mean + self.curl(np.stack([self._filter(p, self.density) for p in potential]))
 
     def curl(self, potential: Real) -> Real:
         """Discrete curl of edge values (3, *shape): face velocities (3, *shape)."""
