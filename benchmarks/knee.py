@@ -45,6 +45,7 @@ from voxfield.artifacts import Model, Table
 from voxfield.context import Context
 from voxfield.grading import predict, train
 from voxfield.grading.algorithms import ALGORITHMS
+from voxfield.grading.components import make
 
 Floats = NDArray[np.float64]
 REFERENCE, FULL_LABELS, ROUNDS, WARM = "supervised", "supervised, all labels", 3, 4
@@ -204,8 +205,8 @@ def planned(effort: Effort, cost: Mapping[str, float]) -> dict[str, Job]:
 
 
 def claimed_by_validation(results: Results, algorithms: Sequence[str]) -> str:
-    """The method with the least mean ranked probability score of the validation patients."""
-    candidates = [name for name in algorithms if name != REFERENCE]
+    """Of the methods that use unlabelled knees that with the least mean ranked probability score of validation."""
+    candidates = [name for name in algorithms if make("algorithms", ALGORITHMS, name, ()).unlabelled_ratio]
     return min(candidates, key=lambda name: mean(entry["validation RPS"] for entry in results[name]))
 
 
