@@ -30,7 +30,9 @@ from voxfield.grading.components import make
 from voxfield.grading.losses.ordinal import Ordinal
 from voxfield.grading.metrics import scores
 from voxfield.grading.networks import build
-from voxfield.grading.trainer import Method, Plan, Training, TrainingSet, infer
+from voxfield.grading.rows import TrainingSet, infer
+from voxfield.grading.schedule import Method, Plan
+from voxfield.grading.trainer import Training
 from voxfield.workspace import Workspace
 
 CLASSES, TEST, LABELS = 10, 500, 5

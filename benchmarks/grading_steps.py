@@ -21,7 +21,9 @@ from voxfield.grading.algorithms import ALGORITHMS
 from voxfield.grading.components import make
 from voxfield.grading.losses.ordinal import Ordinal
 from voxfield.grading.networks import build
-from voxfield.grading.trainer import Method, Plan, Training, TrainingSet
+from voxfield.grading.rows import TrainingSet
+from voxfield.grading.schedule import Method, Plan
+from voxfield.grading.trainer import Training
 
 REFERENCE, ROUNDS, STEPS = "supervised", 9, 3
 

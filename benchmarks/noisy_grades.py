@@ -31,7 +31,9 @@ from voxfield.grading.losses.probability import Probability
 from voxfield.grading.losses.readers import Readers
 from voxfield.grading.metrics import scores
 from voxfield.grading.networks import build
-from voxfield.grading.trainer import Method, Plan, Training, TrainingSet, infer
+from voxfield.grading.rows import TrainingSet, infer
+from voxfield.grading.schedule import Method, Plan
+from voxfield.grading.trainer import Training
 from voxfield.workspace import Workspace
 
 Grades = NDArray[np.int64]

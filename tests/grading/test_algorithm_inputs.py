@@ -9,7 +9,9 @@ from voxfield.grading.algorithms import ALGORITHMS
 from voxfield.grading.components import make
 from voxfield.grading.losses.ordinal import Ordinal
 from voxfield.grading.networks import build
-from voxfield.grading.trainer import Method, Plan, Training, TrainingSet
+from voxfield.grading.rows import TrainingSet
+from voxfield.grading.schedule import Method, Plan
+from voxfield.grading.trainer import Training
 
 INPUTS = {"plane": ((8, 10), 0), "volume": ((6, 8, 8), 0), "features": ((), 3), "both": ((8, 8), 3)}
 

@@ -10,7 +10,9 @@ from voxfield.grading.algorithms.base import Batch, Inputs, Nets
 from voxfield.grading.algorithms.co_teaching import CoTeaching, compress, fresh
 from voxfield.grading.losses.ordinal import Ordinal, one_hot
 from voxfield.grading.networks import build
-from voxfield.grading.trainer import Method, Plan, Training, TrainingSet
+from voxfield.grading.rows import TrainingSet
+from voxfield.grading.schedule import Method, Plan
+from voxfield.grading.trainer import Training
 from voxfield.workspace import Workspace
 
 CONFIG = {"name": "convolutional", "dims": 0, "channels": [4], "features": 2, "hidden": 4, "grades": 3}

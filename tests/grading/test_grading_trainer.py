@@ -15,7 +15,9 @@ from voxfield.grading.algorithms.fixmatch_ordinal import FixMatchOrdinal
 from voxfield.grading.components import make
 from voxfield.grading.losses.ordinal import Ordinal
 from voxfield.grading.networks import build
-from voxfield.grading.trainer import Method, Plan, Training, TrainingSet, draw, infer, schedule, step_seed
+from voxfield.grading.rows import TrainingSet, infer
+from voxfield.grading.schedule import Method, Plan, draw, schedule, step_seed
+from voxfield.grading.trainer import Training
 from voxfield.plugins import find
 from voxfield.workspace import Workspace
 

@@ -18,7 +18,9 @@ from voxfield.grading.losses.ordinal import Ordinal, one_hot
 from voxfield.grading.losses.probability import Probability, frequencies, masses
 from voxfield.grading.losses.readers import PACE, ReaderChances, Readers
 from voxfield.grading.networks import build
-from voxfield.grading.trainer import Method, Plan, Training, TrainingSet
+from voxfield.grading.rows import TrainingSet
+from voxfield.grading.schedule import Method, Plan
+from voxfield.grading.trainer import Training
 from voxfield.workspace import Workspace
 
 SIZES = Sizes(embedding=4, grades=3, image=None, features=2)

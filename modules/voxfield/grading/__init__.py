@@ -2,20 +2,25 @@
 
 Files with an underscore hold one stage each; the others are what the stages are made of:
 
-    inputs        scans and tables to network inputs
-    splits        who trains, validates, calibrates, tests
-    augment       weak and strong views
-    trainer       the one training loop
-    algorithms/   what the loss of a batch is, by name
-    networks/     networks and heads, by name
-    losses/       ordinal losses for soft targets
-    pretraining/  self-supervision on images without grades
-    calibration   temperature
-    conformal     contiguous sets and their coverage
-    familiarity   is a scan like those of the training?
-    examples      which of them is it most like?
-    saliency      what in a scan made its grade, and `overlay`, a picture of that
-    metrics/      scores, patient bootstrap, report card
+    scans, inputs  files, scans and tables to network inputs; `rows` are those of a cohort
+    screening      images that are shown twice, or are none
+    splits, study  who trains, validates, calibrates, tests
+    augment        weak and strong views
+    trainer        the one training loop, and `schedule`, its pace
+    components     what algorithms and label losses have in common
+    algorithms/    what is learnt from a batch, by name
+    losses/        what a labelled row costs, by name
+    networks/      networks and heads, by name; `start` takes over the weights of a model
+    pretraining/   self-supervision on images without grades
+    fitting        from a study to a grader, which `judging` calibrates and judges
+    calibration    temperature
+    conformal      contiguous sets and their coverage; `conformal_predictor` is what a grader keeps of them
+    covariate_shift  thresholds for another site
+    familiarity    is a scan like those of the training?
+    examples       which of them is it most like?
+    saliency       what in a scan made its grade, and `overlay`, a picture of that
+    metrics/       scores, patient bootstrap, report card
+    anatomy        features of a vessel tree
 """
 
 from typing import TYPE_CHECKING

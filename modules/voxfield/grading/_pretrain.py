@@ -75,9 +75,11 @@ def pretrain(
     from voxfield.grading.losses.ordinal import Ordinal
     from voxfield.grading.networks import build
     from voxfield.grading.networks import network_options as read_options
+    from voxfield.grading.rows import TrainingSet
     from voxfield.grading.scans import choose_grid, read_scans
+    from voxfield.grading.schedule import Method, Plan
     from voxfield.grading.start import ENCODER, encoder_weights
-    from voxfield.grading.trainer import Method, Plan, Training, TrainingSet
+    from voxfield.grading.trainer import Training
 
     rows = _rows(cohort, images)
     grid = choose_grid([images[i] for i in rows], cells)

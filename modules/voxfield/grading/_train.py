@@ -126,9 +126,9 @@ def train(
     from voxfield.grading.fitting import Recipe, fit
     from voxfield.grading.losses import LOSSES
     from voxfield.grading.networks import network_options as read_options
+    from voxfield.grading.schedule import Method, Plan
     from voxfield.grading.splits import Fractions
     from voxfield.grading.study import plan_study
-    from voxfield.grading.trainer import Method, Plan
 
     if len(images) != len(cohort):
         raise InputError(f"{len(images)} images for {len(cohort)} rows of the cohort; expected one for each row")

@@ -21,10 +21,12 @@ from voxfield.grading.inputs import InputGrid, Scaler
 from voxfield.grading.judging import Seen, calibrate, card
 from voxfield.grading.metrics.scores import ranked_probability
 from voxfield.grading.networks import build
+from voxfield.grading.rows import TrainingSet, infer
 from voxfield.grading.scans import choose_grid, feature_rows, read_scans
+from voxfield.grading.schedule import Method, Plan
 from voxfield.grading.start import take_over
 from voxfield.grading.study import Study
-from voxfield.grading.trainer import Method, Plan, Training, TrainingSet, infer
+from voxfield.grading.trainer import Training
 
 Floats = NDArray[np.float64]
 AXES = "xyz"

@@ -17,7 +17,7 @@ from voxfield.grading.examples import Examples
 from voxfield.grading.familiarity import Bank
 from voxfield.grading.inputs import InputGrid, Scaler
 from voxfield.grading.networks import build
-from voxfield.grading.trainer import TrainingSet, infer
+from voxfield.grading.rows import TrainingSet, infer
 
 Floats = NDArray[np.float64]
 FAMILY = "grading"

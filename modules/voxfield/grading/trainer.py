@@ -14,91 +14,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from voxfield.errors import SettingsError
 from voxfield.grading import augment
-from voxfield.grading.algorithms.base import Algorithm, Batch, Inputs, Kind, Nets
-from voxfield.grading.components import Component, Labels, Sizes
-from voxfield.grading.losses.base import LabelLoss
+from voxfield.grading.algorithms.base import Batch, Inputs, Kind, Nets
+from voxfield.grading.components import Component, Sizes
 from voxfield.grading.losses.ordinal import one_hot
+from voxfield.grading.rows import TrainingSet, on
+from voxfield.grading.schedule import Method, Plan, draw, optimiser, schedule, step_seed
 from voxfield.workspace import Workspace
 
 CHECKPOINT = "checkpoint"
-# Adam moves a parameter by at most about the learning rate a step. Thresholds and slope of the head have to
-# travel several units within a few hundred steps, or the grades in the middle stay in doubt: it moves faster.
-HEAD_RATE = 5.0
-
-
-@dataclass(frozen=True)
-class TrainingSet:
-    """Rows to learn from.
-
-    images    (n, c, x, y[, z]) or None
-    features  (n, f) or None: `values` standardised values, then missing flags
-    grades    (n,) integers, -1 where unlabelled
-    count     number of grades
-    readers   (n,) number of the reader who gave the grade, or None
-    """
-
-    images: Tensor | None
-    features: Tensor | None
-    grades: Tensor
-    count: int
-    values: int = 0
-    readers: Tensor | None = None
-
-    @property
-    def labels(self) -> Labels:
-        """What is known of the rows."""
-        return Labels(self.grades, self.readers, self.count)
-
-    def sizes(self, network: Any) -> Sizes:
-        """For components, beside this network."""
-        shape = None if self.images is None else tuple(self.images.shape[2:])
-        channels = 1 if self.images is None else int(self.images.shape[1])
-        features = 0 if self.features is None else self.features.shape[1]
-        return Sizes(network.width, self.count, shape, features, channels, network)
-
-    def take(self, rows: Tensor) -> Inputs:
-        """The inputs of some rows."""
-        image = None if self.images is None else self.images[rows]
-        return Inputs(image, None if self.features is None else self.features[rows], rows)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long and how hard to train.
-
-    steps, batch     optimiser steps; labelled rows a step
-    learning_rate    at its peak           weight_decay  of AdamW
-    average          decay of the moving average of the weights, reached after a short ramp
-    strength         of the strong view    mirror        see `augment.view_images`
-    every            steps between two checkpoints, and between two checks
-    patience         checks without a better one, after which training stops; 0: no checks
-    """
-
-    steps: int
-    batch: int
-    learning_rate: float
-    weight_decay: float
-    average: float
-    strength: augment.Strength
-    mirror: tuple[int, ...]
-    every: int
-    seed: int
-    patience: int = 0
-
-
-@dataclass(frozen=True)
-class Method:
-    """What is optimised: an algorithm, and what its labelled rows cost."""
-
-    algorithm: Algorithm
-    loss: LabelLoss
 
 
 @dataclass
@@ -127,14 +55,14 @@ class Training:
     ) -> None:
         self.plan, self.method, self.device = plan, method, device
         self.judge = judge if plan.patience else None
-        self.data = replace(data, images=_to(data.images, device), features=_to(data.features, device))
+        self.data = replace(data, images=on(data.images, device), features=on(data.features, device))
         self.labelled = torch.nonzero(data.grades >= 0).flatten()
         self.student = network.to(device).train()
         self.parts = _parts(self.components, data, data.sizes(network), plan.seed).to(device).train()
         self.teacher, self.teacher_parts = (
             copy.deepcopy(module).requires_grad_(False).eval() for module in (self.student, self.parts)
         )
-        self.optimiser = _optimiser(self.student, self.parts, plan)
+        self.optimiser = optimiser(self.student, self.parts, plan)
         self.step = 0
         self.best = Best()
         self.log: list[dict[str, float]] = []
@@ -271,20 +199,6 @@ class Training:
                     mean.lerp_(value, 1 - decay)
 
 
-def infer(
-    network: Any, data: TrainingSet, device: Any, size: int = 64
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Log-probabilities (n, k) and embeddings (n, d) of all rows."""
-    outputs, embeddings = [], []
-    for start in range(0, len(data.grades), size):
-        part = data.take(torch.arange(start, min(start + size, len(data.grades))))
-        with torch.no_grad():
-            embedding = network.embed(_to(part.image, device), _to(part.features, device))
-            outputs.append(network.head(embedding).cpu().double().numpy())
-        embeddings.append(embedding.cpu().double().numpy())
-    return np.concatenate(outputs), np.concatenate(embeddings)
-
-
 def _parts(components: Mapping[str, Component], data: TrainingSet, sizes: Sizes, seed: int) -> Any:
     """The modules of the components that have one, by the component's name."""
     with _seeded(step_seed(seed, -1 % 2**32), torch.device("cpu")):
@@ -298,40 +212,6 @@ def _seeded(seed: int, device: Any) -> Iterator[None]:
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
-
-
-def _optimiser(network: Any, parts: Any, plan: Plan) -> Any:
-    networks = [network, *(part for part in parts.values() if hasattr(part, "head"))]
-    heads = [p for one in networks for p in one.head.parameters()]
-    known = {id(p) for p in heads}
-    body = [p for p in (*network.parameters(), *parts.parameters()) if id(p) not in known]
-    groups = ((HEAD_RATE * plan.learning_rate, 0.0, heads), (plan.learning_rate, plan.weight_decay, body))
-    return torch.optim.AdamW(
-        [{"params": p, "lr": rate, "peak": rate, "weight_decay": decay} for rate, decay, p in groups]
-    )
-
-
-def schedule(step: int, steps: int, warm: float = 0.1) -> float:
-    """Share of the peak learning rate: linear warm-up, then half a cosine down to 1 %."""
-    ramp = max(round(warm * steps), 1)
-    if step < ramp:
-        return (step + 1) / ramp
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - ramp) / max(steps - ramp, 1)))
-
-
-def draw(size: int, count: int, generator: torch.Generator) -> Tensor:
-    """`count` rows out of `size`, without repetition as far as they go."""
-    rounds = [torch.randperm(size, generator=generator) for _ in range(-(-count // size))]
-    return torch.cat(rounds)[:count]
-
-
-def step_seed(seed: int, step: int) -> int:
-    """A seed of its own for each step; hashing keeps the streams of neighbouring seeds apart."""
-    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)
-
-
-def _to(tensor: Tensor | None, device: Any) -> Tensor | None:
-    return None if tensor is None else tensor.to(device)
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
