@@ -17,17 +17,21 @@ J = TypeVar("J")
 
 @dataclass(frozen=True)
 class Clocked(Context):
-    """A context that notes the CPU time at which each training step begins, and at which the last one ends."""
+    """A context that notes the CPU time at which each training step begins, and at which the last one ends.
 
+    stage  what the training calls its steps, by family
+    """
+
+    stage: str = "training"
     ticks: list[float] = field(default_factory=list)
 
     def progress(self, items: Any, *, total: int | None = None, desc: str = "") -> Iterator[Any]:
         """Iterate over `items`."""
         for item in items:
-            if desc == "training":
+            if desc == self.stage:
                 self.ticks.append(time.process_time())
             yield item
-        if desc == "training":
+        if desc == self.stage:
             self.ticks.append(time.process_time())
 
 

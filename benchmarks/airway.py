@@ -22,14 +22,10 @@ FILE`, finished trainings are kept in FILE.parts, and a run that was stopped goe
 """
 
 import argparse
-import json
-import multiprocessing
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import mean, median
@@ -39,6 +35,7 @@ import numpy as np
 import yaml
 
 from _common import ROOT, Claim, finish, options
+from _parts import Clocked, finished, remembered
 from voxfield.artifacts import Cohort, Image, LabelMap, Model
 from voxfield.context import Context
 from voxfield.phantoms import airway, chest_ct
@@ -129,22 +126,6 @@ class Job:
         return f"{'choose' if self.choosing else 'test'}, {self.method}, {self.steps} steps, seed {self.seed}"
 
 
-@dataclass(frozen=True)
-class Clocked(Context):
-    """A context that notes the CPU time at which each step of a training begins, and at which the last one ends."""
-
-    ticks: list[float] = field(default_factory=list)
-
-    def progress(self, items: Any, *, total: int | None = None, desc: str = "") -> Iterator[Any]:
-        """Iterate over `items`."""
-        for item in items:
-            if desc == "train":
-                self.ticks.append(time.process_time())
-            yield item
-        if desc == "train":
-            self.ticks.append(time.process_time())
-
-
 def labelled_trees(data: Path) -> Iterator[Tree]:
     """The trees of the public set."""
     for name, files in yaml.safe_load(LABELS.read_text())["labels"].items():
@@ -224,7 +205,7 @@ def tested(scan: Scan, choosing: bool) -> tuple[Image, LabelMap]:
 
 def trained(job: Job) -> tuple[Model, list[float]]:
     """The network of a job, and the CPU seconds of its steps."""
-    clock = Clocked(seed=job.seed, device="cpu")
+    clock = Clocked(seed=job.seed, device="cpu", stage="train")
     kind = "sparse" if job.choosing else "dense"
     cohort = Cohort({
         "subject": [scan.image.stem for scan in job.training], "patient": [scan.name for scan in job.training],
@@ -247,8 +228,8 @@ def costs(methods: Sequence[str], training: tuple[Scan, ...], effort: Effort) ->
     return {method: median(seconds) for method, seconds in found.items()}
 
 
-def work(folder: Path, job: Job) -> None:
-    """Train, test, and write the rows."""
+def work(job: Job) -> list[dict[str, Any]]:
+    """Train and test; the rows."""
     model, seconds = trained(job)
     about = {"method": job.method, "seed": job.seed, "steps": job.steps, "CPU s": sum(seconds)}
     rows = []
@@ -263,8 +244,8 @@ def work(folder: Path, job: Job) -> None:
             trees = rows[-1]["reference trees"]
             mended = repair(probability, above(probability, job.level), trees=trees).repaired
             rows.append(row | measured(mended, reference))
-    (folder / f"{job.name}.json").write_text(json.dumps(rows))
     print(job.name, *rows, sep="\n", file=sys.stderr, flush=True)
+    return rows
 
 
 def above(probability: Image, level: float) -> LabelMap:
@@ -289,10 +270,7 @@ def measured(mask: LabelMap, reference: LabelMap) -> dict[str, Any]:
 
 def done(jobs: Sequence[Job], folder: Path) -> list[dict[str, Any]]:
     """Rows of all jobs; those that are in the folder are not done again."""
-    missing = [job for job in jobs if not (folder / f"{job.name}.json").exists()]
-    with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:
-        list(pool.map(partial(work, folder), missing))
-    return [row for job in jobs for row in json.loads((folder / f"{job.name}.json").read_text())]
+    return [row for rows in finished({job.name: job for job in jobs}, work, folder, WORKERS).values() for row in rows]
 
 
 Point = tuple[str, float]
@@ -353,13 +331,6 @@ def compare(chosen: argparse.Namespace, folder: Path) -> None:
         chosen, claims(shown, best, chosen.quick), steps, curves(choices), curves(longer),
         curves([row for row in rows if row["mask"] == "predicted"]), shown,
     )  # fmt: skip
-
-
-def remembered(file: Path, compute: Any) -> Any:
-    """What a file holds, or else what is computed now and written there."""
-    if not file.exists():
-        file.write_text(json.dumps(compute()))
-    return json.loads(file.read_text())
 
 
 def claims(rows: Sequence[dict[str, Any]], best: Point, quick: bool) -> list[Claim]:
