@@ -2,9 +2,11 @@
 
 import json
 import multiprocessing
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -33,6 +35,15 @@ class Clocked(Context):
             yield item
         if desc == self.stage:
             self.ticks.append(time.process_time())
+
+
+@contextmanager
+def kept(json_file: Path | None) -> Iterator[Path]:
+    """The folder of the parts, FILE.parts beside the results; without such a file one that vanishes."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = json_file.with_suffix(".json.parts") if json_file else Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
 
 
 def remembered(file: Path, compute: Callable[[], Any]) -> Any:

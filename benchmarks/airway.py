@@ -23,7 +23,6 @@ FILE`, finished trainings are kept in FILE.parts, and a run that was stopped goe
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -35,7 +34,7 @@ import numpy as np
 import yaml
 
 from _common import ROOT, Claim, finish, options
-from _parts import Clocked, finished, remembered
+from _parts import Clocked, finished, kept, remembered
 from voxfield.artifacts import Cohort, Image, LabelMap, Model
 from voxfield.context import Context
 from voxfield.phantoms import airway, chest_ct
@@ -359,9 +358,7 @@ def main() -> None:
     if not chosen.quick and not trees.is_dir():
         print(f"the data set is not at {trees}; give --data FOLDER")
         return
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = chosen.json.with_suffix(".json.parts") if chosen.json else Path(scratch)
-        folder.mkdir(parents=True, exist_ok=True)
+    with kept(chosen.json) as folder:
         compare(chosen, folder)
 
 

@@ -11,8 +11,6 @@ that was stopped goes on from them.
 """
 
 import argparse
-import json
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ import numpy as np
 import torch
 
 from _common import Claim, finish, options
+from _parts import kept, remembered
 from voxfield.grading import augment
 from voxfield.grading.algorithms import ALGORITHMS
 from voxfield.grading.components import make
@@ -108,11 +107,10 @@ def run(row: Row, seed: int, steps: int) -> dict[str, Any]:
 
 def done(row: Row, seed: int, steps: int, folder: Path) -> dict[str, Any]:
     """The figures of a run: those in the folder, or new ones, which are then written there."""
-    file = folder / f"{row.name}, seed {seed}, {steps} steps.json"
-    if not file.exists():
-        file.write_text(json.dumps(run(row, seed, steps)))
-        print(file.read_text(), flush=True)
-    found: dict[str, Any] = json.loads(file.read_text())
+    found: dict[str, Any] = remembered(
+        folder / f"{row.name}, seed {seed}, {steps} steps.json", lambda: run(row, seed, steps)
+    )
+    print(found, flush=True)
     return found
 
 
@@ -146,9 +144,7 @@ def compare(chosen: argparse.Namespace, folder: Path) -> None:
 def main() -> None:
     """Measure, print, write."""
     chosen = options(__doc__ or "")
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = chosen.json.with_suffix(".json.parts") if chosen.json else Path(scratch)
-        folder.mkdir(parents=True, exist_ok=True)
+    with kept(chosen.json) as folder:
         compare(chosen, folder)
 
 

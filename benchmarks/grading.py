@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from _common import Claim, finish, options
+from _grade_scores import figures
 from voxfield.artifacts import Cohort, Image, Table
 from voxfield.bootstrap import interval, patient_weights
 from voxfield.context import Context
@@ -95,16 +96,7 @@ def network(case: Case, seed: int, **settings: Any) -> Floats:
 def judge(case: Case, probabilities: Floats, seed: int) -> dict[str, Any]:
     """Scores on the test rows, coverage and size of sets over 100 re-divisions of the held-out patients."""
     test = case.rows("test")
-    p, y = probabilities[test], case.truth[test]
-    matrix = scores.confusion(y, scores.median_grade(p), GRADES)
-    row = {
-        "balanced accuracy": float(scores.balanced_accuracy(matrix)),
-        "kappa": float(np.nan_to_num(scores.quadratic_kappa(matrix))),
-        "mean error": float(scores.mean_absolute_error(matrix)),
-        "AUC >= 2": float(scores.auc(y >= 2, p[:, 2:].sum(1))),
-        "RPS": float(scores.ranked_probability(p, y).mean()),
-        "ECE": float(scores.calibration_error(p, y)),
-    }
+    row: dict[str, Any] = dict(figures(probabilities[test], case.truth[test]))
     return row | re_divided(case, probabilities, np.random.default_rng([seed, 3]))
 
 

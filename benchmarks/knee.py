@@ -25,7 +25,6 @@ and a run that was stopped goes on from them.
 """
 
 import argparse
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -38,9 +37,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from _common import Claim, finish, options
-from _knee_scores import gains, labels_that_equal, predictions, row_of, sets_of
+from _grade_scores import gains, labels_that_equal, predictions, row_of, sets_of
 from _knees import GRADES, Knees, phantoms, public
-from _parts import Clocked, finished, remembered
+from _parts import Clocked, finished, kept, remembered
 from voxfield.artifacts import Model, Table
 from voxfield.context import Context
 from voxfield.grading import predict, train
@@ -312,9 +311,7 @@ def main() -> None:
         if not source.is_file():
             print(f"the data set is not at {source}; give --data FOLDER")
             return
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = chosen.json.with_suffix(".json.parts") if chosen.json else Path(scratch)
-        folder.mkdir(parents=True, exist_ok=True)
+    with kept(chosen.json) as folder:
         compare(chosen, effort, folder)
 
 

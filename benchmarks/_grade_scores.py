@@ -1,4 +1,4 @@
-"""Scores of knee graders on the test patients, differences between methods, and sets over re-divisions of the test."""
+"""Scores of graders on the test patients, differences between methods, and sets over re-divisions of the test."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,11 +16,9 @@ ALPHA, REDIVISIONS = 0.1, 100
 CALIBRATING = 100  # patients of a re-division
 
 
-def row_of(p: Floats, y: NDArray[np.int64]) -> dict[str, Any]:
-    """Scores of distributions (n, k); the grade is the median, whose recall stands beside for each grade."""
-    k = p.shape[1]
-    matrix = scores.confusion(y, scores.median_grade(p), k)
-    recall = np.diagonal(matrix) / np.maximum(matrix.sum(1), 1)
+def figures(p: Floats, y: NDArray[np.int64]) -> dict[str, float]:
+    """Scores of distributions (n, k); the grade is the median."""
+    matrix = scores.confusion(y, scores.median_grade(p), p.shape[1])
     return {
         "balanced accuracy": float(scores.balanced_accuracy(matrix)),
         "kappa": float(np.nan_to_num(scores.quadratic_kappa(matrix))),
@@ -28,8 +26,14 @@ def row_of(p: Floats, y: NDArray[np.int64]) -> dict[str, Any]:
         "AUC >= 2": float(scores.auc(y >= 2, p[:, 2:].sum(1))),
         "RPS": float(scores.ranked_probability(p, y).mean()),
         "ECE": float(scores.calibration_error(p, y)),
-        **{f"recall {grade}": float(value) for grade, value in enumerate(recall)},
     }
+
+
+def row_of(p: Floats, y: NDArray[np.int64]) -> dict[str, float]:
+    """The same, and the recall of every grade."""
+    matrix = scores.confusion(y, scores.median_grade(p), p.shape[1])
+    recall = np.diagonal(matrix) / np.maximum(matrix.sum(1), 1)
+    return figures(p, y) | {f"recall {grade}": float(value) for grade, value in enumerate(recall)}
 
 
 def predictions(p: Floats, y: NDArray[np.int64], patients: Sequence[str]) -> Table:
