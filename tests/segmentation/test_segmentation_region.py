@@ -7,6 +7,7 @@ from voxfield.artifacts import Cohort, Image, LabelMap
 from voxfield.context import Context
 from voxfield.errors import InputError, SettingsError
 from voxfield.segmentation import predict, train
+from voxfield.segmentation._chest import within_chest
 from voxfield.segmentation._region import WHOLE, lung_box, pasted
 
 SMALL = {"steps": 3, "patch": (16, 16, 16), "channels": (4, 8), "normalisation": "cohort", "batch": 1}
@@ -24,6 +25,21 @@ def test_the_box_lies_around_the_lungs_by_world_axes() -> None:
     lung = lung_of((10, 5, 6), (20, 9, 30), (40, 12, 31), affine)
     assert lung_box(lung, (4, 1, 3)) == (slice(7, 23), slice(3, 11), slice(4, 31))
     assert lung_box(lung_of((0, 0, 0), (0, 0, 0), (4, 4, 4), affine), (1, 1, 1)) == WHOLE
+
+
+def test_the_chest_holds_what_lies_between_the_lungs_and_not_the_corners() -> None:
+    """Two lungs of one voxel's depth, 10 apart along x, in slices 2 and 5; the margins are 1 and 2 mm."""
+    data = np.zeros((20, 16, 8), np.uint8)
+    data[4, 8, 2] = data[14, 8, 5] = 1
+    box = (slice(2, 18), slice(4, 12), slice(1, 7))
+    inside = np.broadcast_to(within_chest(LabelMap(data, np.eye(4)), (1, 2, 3), box), (16, 8, 6))
+    assert (inside == inside[:, :, :1]).all()  # a cylinder
+    expected = np.zeros((20, 16), bool)
+    expected[4:15, 6:11] = True  # the hull is a line along x; 2 mm before and behind it
+    expected[[3, 15], 8] = True  # 1 mm beside its ends
+    np.testing.assert_array_equal(inside[:, :, 0], expected[2:18, 4:12])
+    nothing = LabelMap(np.zeros((4, 4, 4), np.uint8), np.eye(4))
+    assert np.broadcast_to(within_chest(nothing, (1, 1, 1), WHOLE), (4, 4, 4)).all()
 
 
 def test_a_part_is_pasted_where_it_was() -> None:

@@ -12,8 +12,11 @@ from voxfield.errors import InputError
 from voxfield.stage import Context, Resources, stage
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
+    from voxfield.segmentation._inference import Segmented
     from voxfield.segmentation._plan import Plan
     from voxfield.segmentation._region import Box
 
@@ -45,7 +48,7 @@ def predict(
                  grid and back
     model        of the family "segmentation"
     lung         (x, y, z) on the grid of `image`, of `segmentation.lung`; only where the model was trained with it. A
-                 model that was trained in the box of the lungs looks there only, and finds nothing elsewhere
+                 model that was trained in the box of the lungs looks there only, and finds nothing beyond their hull
     ensemble     further models, of the same labels, patch and spacing, whose probabilities are averaged with it
     probability  (x, y, z) float32 in [0, 1] on the grid of `image`: that a voxel is of any foreground label
     mask         (x, y, z) on the grid of `image`: where that probability exceeds `threshold`, the most
@@ -67,6 +70,7 @@ def predict(
     """
     import numpy as np
 
+    from voxfield.segmentation._chest import within_chest
     from voxfield.segmentation._inference import segment
     from voxfield.segmentation._region import pasted
     from voxfield.segmentation._scans import voxels
@@ -84,6 +88,8 @@ def predict(
         data[box], image.affine, networks, overlap=overlap, flips=flips, device=device,
         lung=None if lung is None else lung.data[box], progress=ctx.progress,
     )  # fmt: skip
+    if lung is not None and plan.lung_margin_mm is not None:
+        _leave_out(result, within_chest(lung, plan.lung_margin_mm, box))
     for code, message, seen in plan.remarks(result.frame.own_spacing, result.percentiles):
         ctx.finding(code, "warning", message, file=image.file, value=seen)
     for message in result.retreats:
@@ -126,6 +132,13 @@ def _box(plan: "Plan", lung: LabelMap | None) -> "Box":
     if lung is None:
         raise InputError("the model looks in the box of the lungs, but none is given; `segmentation.lung` makes one")
     return lung_box(lung, plan.lung_margin_mm)
+
+
+def _leave_out(result: "Segmented", kept: "NDArray[np.bool_]") -> None:
+    """Nothing is found outside the voxels that are kept."""
+    result.probability[...] *= kept
+    if result.spread is not None:
+        result.spread[...] *= kept
 
 
 def _require_alike(first: "Plan", other: "Plan", model: Model) -> None:
