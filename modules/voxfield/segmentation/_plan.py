@@ -44,8 +44,8 @@ class Plan:
     labels         label value -> name; class k of the network is the k-th of them, class 0 the background
     ranges         what training saw
     extras         what the network sees besides the intensities
-    lung_margin_mm (3,) around the box of the lungs, along R, A, S, outside of which nothing is looked at; None for the
-                   whole scan
+    lung_margin_mm  (3,) around the hull of the lungs, along R, A, S, outside of which nothing is looked at (see
+                    `_region`); None for the whole scan
     """
 
     architecture: str

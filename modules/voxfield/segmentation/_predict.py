@@ -12,13 +12,10 @@ from voxfield.errors import InputError
 from voxfield.stage import Context, Resources, stage
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import nn
 
-    from voxfield.segmentation._inference import Segmented
     from voxfield.segmentation._plan import Plan
-    from voxfield.segmentation._region import Box
+    from voxfield.segmentation._region import Region
 
 
 class Prediction(NamedTuple):
@@ -48,7 +45,7 @@ def predict(
                  grid and back
     model        of the family "segmentation"
     lung         (x, y, z) on the grid of `image`, of `segmentation.lung`; only where the model was trained with it. A
-                 model that was trained in the box of the lungs looks there only, and finds nothing beyond their hull
+                 model that was trained near the lungs looks there only, and finds nothing elsewhere
     ensemble     further models, of the same labels, patch and spacing, whose probabilities are averaged with it
     probability  (x, y, z) float32 in [0, 1] on the grid of `image`: that a voxel is of any foreground label
     mask         (x, y, z) on the grid of `image`: where that probability exceeds `threshold`, the most
@@ -70,9 +67,7 @@ def predict(
     """
     import numpy as np
 
-    from voxfield.segmentation._chest import within_chest
     from voxfield.segmentation._inference import segment
-    from voxfield.segmentation._region import pasted
     from voxfield.segmentation._scans import voxels
 
     data = voxels(image)
@@ -83,29 +78,27 @@ def predict(
     plan = networks[0][1]
     for (_, other), each in zip(networks[1:], ensemble, strict=True):
         _require_alike(plan, other, each)
-    box = _box(plan, lung)
+    region = _region(plan, lung)
     result = segment(
-        data[box], image.affine, networks, overlap=overlap, flips=flips, device=device,
-        lung=None if lung is None else lung.data[box], progress=ctx.progress,
+        region.cut(data), image.affine, networks, overlap=overlap, flips=flips, device=device,
+        lung=None if lung is None else region.cut(lung.data), progress=ctx.progress,
     )  # fmt: skip
-    if lung is not None and plan.lung_margin_mm is not None:
-        _leave_out(result, within_chest(lung, plan.lung_margin_mm, box))
     for code, message, seen in plan.remarks(result.frame.own_spacing, result.percentiles):
         ctx.finding(code, "warning", message, file=image.file, value=seen)
     for message in result.retreats:
         ctx.finding("out-of-memory", "warning", message, file=image.file)
     stored = None if bits == 32 else bits
-    probability = Image(pasted(result.probability, box, data.shape), image.affine, bits=stored)
+    probability = Image(region.paste(result.probability, data.shape), image.affine, bits=stored)
     largest = max(plan.labels)
     values = np.array([0, *plan.labels], dtype=np.uint8 if largest < 256 else np.int32)
-    mask = np.where(probability.data > threshold, values[pasted(result.label, box, data.shape)], values[0])
+    mask = np.where(probability.data > threshold, values[region.paste(result.label, data.shape)], values[0])
     if not mask.any():
-        most = float(result.probability.max())
+        most = float(probability.data.max())
         message = f"no foreground: the highest probability is {most:.3g}, the threshold {threshold:g}"
         ctx.finding("empty-mask", "warning", message, file=image.file)
     spread = None
     if result.spread is not None:
-        spread = Image(pasted(result.spread, box, data.shape), image.affine, bits=stored)
+        spread = Image(region.paste(result.spread, data.shape), image.affine, bits=stored)
     return Prediction(probability, LabelMap(mask, image.affine, labels=plan.labels), spread)
 
 
@@ -123,22 +116,15 @@ def _restored(model: Model) -> "tuple[nn.Module, Plan]":
         raise InputError(error.message, file=model.file) from None
 
 
-def _box(plan: "Plan", lung: LabelMap | None) -> "Box":
+def _region(plan: "Plan", lung: LabelMap | None) -> "Region":
     """Where the scan is looked at; refuses a missing lung."""
-    from voxfield.segmentation._region import WHOLE, lung_box
+    from voxfield.segmentation._region import WHOLE, chest
 
     if plan.lung_margin_mm is None:
         return WHOLE
     if lung is None:
-        raise InputError("the model looks in the box of the lungs, but none is given; `segmentation.lung` makes one")
-    return lung_box(lung, plan.lung_margin_mm)
-
-
-def _leave_out(result: "Segmented", kept: "NDArray[np.bool_]") -> None:
-    """Nothing is found outside the voxels that are kept."""
-    result.probability[...] *= kept
-    if result.spread is not None:
-        result.spread[...] *= kept
+        raise InputError("the model looks near the lungs only, but none are given; `segmentation.lung` makes them")
+    return chest(lung, plan.lung_margin_mm)
 
 
 def _require_alike(first: "Plan", other: "Plan", model: Model) -> None:

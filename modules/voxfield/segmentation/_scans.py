@@ -15,7 +15,7 @@ from voxfield.errors import InputError
 from voxfield.segmentation import _inputs, _patches, _preprocess
 from voxfield.segmentation._augment import UNANNOTATED
 from voxfield.segmentation._plan import Plan
-from voxfield.segmentation._region import WHOLE, Box, lung_box
+from voxfield.segmentation._region import WHOLE, Region, chest
 from voxfield.segmentation._settings import Margin
 
 TRAINING, VALIDATION = "train", "val"
@@ -29,7 +29,7 @@ class Scan:
     reader       number of whoever annotated, in the order of `readers`
     sparse       whether the row says that only a part of the mask was annotated
     unannotated  value of voxels that nobody looked at; None where all were looked at
-    margin_mm    (3,) around the box of the lung, outside of which nothing is looked at; None for the whole scan
+    margin_mm    (3,) around the lung, outside of which nothing is looked at; None for the whole scan
     """
 
     subject: str
@@ -43,17 +43,17 @@ class Scan:
     margin_mm: Margin | None = None
 
     @cached_property
-    def box(self) -> Box:
+    def region(self) -> Region:
         """Where it is looked."""
-        return WHOLE if self.lung is None or self.margin_mm is None else lung_box(self.lung, self.margin_mm)
+        return WHOLE if self.lung is None or self.margin_mm is None else chest(self.lung, self.margin_mm)
 
     def intensities(self) -> NDArray[np.float32]:
-        """(x, y, z) of the box."""
-        return voxels(self.image)[self.box]
+        """(x, y, z) of the region."""
+        return self.region.cut(voxels(self.image))
 
     def labels(self) -> NDArray[Any]:
-        """(x, y, z) of the box."""
-        return self.mask.data[self.box]
+        """(x, y, z) of the region."""
+        return self.region.cut(self.mask.data)
 
     def release(self) -> None:
         """Let go of the voxels."""
@@ -172,7 +172,7 @@ def prepare(scan: Scan, plan: Plan, *, with_tube: bool = False) -> _patches.Volu
     """Reorient, resample and normalise one scan; its labels become class indices, 255 where nobody looked."""
     data = plan.normalisation.apply(scan.intensities())
     frame = _preprocess.frame(data.shape, scan.image.affine, plan.spacing_mm)
-    lung = None if scan.lung is None else scan.lung.data[scan.box]
+    lung = None if scan.lung is None else scan.region.cut(scan.lung.data)
     channels = _inputs.of_scan(data, frame, plan.extras, lung)
     target = frame.labels_to_model(torch.from_numpy(class_indices(scan, plan)))
     scan.release()
@@ -185,10 +185,13 @@ def prepare(scan: Scan, plan: Plan, *, with_tube: bool = False) -> _patches.Volu
 
 
 def class_indices(scan: Scan, plan: Plan) -> NDArray[np.uint8]:
-    """Class index of every voxel (x, y, z) of the box; a label that the model does not know counts as unannotated."""
+    """Class index of every voxel (x, y, z) of the region's box.
+
+    What lies outside the region, and a label that the model does not know, counts as unannotated.
+    """
     data = scan.labels()
     result = np.full(data.shape, UNANNOTATED, dtype=np.uint8)
     for index, value in enumerate((0, *plan.labels)):
         if value != scan.unannotated:
             result[data == value] = index
-    return result
+    return np.where(scan.region.inside, result, np.uint8(UNANNOTATED))

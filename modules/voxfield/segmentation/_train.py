@@ -89,8 +89,8 @@ def train(
     arguments: further arguments of the architecture, such as units (convolutions of a residual block of "unet")
     extras: what the network sees besides the intensities: "lung_distance" (30 mm units, in chest CT),
         "coordinates" (along R, A, S, from -1 to 1)
-    lung_margin_mm: look only in the box of the lungs and so far around it, along R, A and S, mm; scans that show more
-        than the chest are cut to it, here and by `segmentation.predict`; needs lungs; the whole scan by default
+    lung_margin_mm: look only within the hull of the lungs and so far around it, along R, A and S, mm; what scans show
+        beyond has no say, here and in `segmentation.predict`; needs lungs; the whole scan by default
     regularizers: name -> weight, or name -> table of `weight` and the term's own arguments; added to Dice and cross
         entropy: boundary, cldice, connectivity, hausdorff, persistence, scope, skeleton_recall, all told in
         docs/segmentation.md
