@@ -16,7 +16,7 @@ from voxfield.grading.components import make
 from voxfield.grading.losses.ordinal import Ordinal
 from voxfield.grading.networks import build
 from voxfield.grading.rows import TrainingSet, infer
-from voxfield.grading.schedule import Method, Plan, draw, schedule, step_seed
+from voxfield.grading.schedule import Method, Plan, chances, draw, draw_by_chance, schedule, step_seed
 from voxfield.grading.trainer import Training
 from voxfield.plugins import find
 from voxfield.workspace import Workspace
@@ -172,3 +172,20 @@ def test_rows_and_rates() -> None:
     assert schedule(10, 100) == 1.0
     assert schedule(99, 100) == pytest.approx(0.01, abs=1e-3)
     assert len({step_seed(s, t) for s in range(20) for t in range(20)}) == 400
+
+
+@pytest.mark.parametrize(("balance", "share"), [(0.0, 0.1), (0.5, 0.25), (1.0, 0.5)])
+def test_balance_decides_how_often_a_rare_grade_is_drawn(balance: float, share: float) -> None:
+    """Of 1 row against 9 the shares are 1^(1 - b) : 9^(1 - b)."""
+    grades = torch.tensor([0, 1, 1, 1, 1, 1, 1, 1, 1, 1])
+    rows = draw_by_chance(chances(grades, balance), 20_000, torch.Generator().manual_seed(1))
+    assert (grades[rows] == 0).double().mean() == pytest.approx(share, abs=0.01)
+
+
+def test_a_balanced_training_sees_the_rare_grade_more_often() -> None:
+    made = training("supervised")
+    made.data.grades[:12], made.data.grades[12:15] = 0, 2
+    made.plan = replace(made.plan, balance=1.0)
+    generator = torch.Generator().manual_seed(0)
+    seen = torch.stack([made._batch(0, generator).target.sum(0) for _ in range(200)]).mean(0)
+    assert seen.tolist() == pytest.approx([2.0, 0.0, 2.0], abs=0.2)

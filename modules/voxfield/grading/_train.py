@@ -41,7 +41,9 @@ def train(
     learning_rate: Annotated[float, Gt(0)] = 3e-3,
     weight_decay: Annotated[float, Ge(0)] = 1e-2,
     average: Annotated[float, Ge(0), Lt(1)] = 0.99,
+    balance: Annotated[float, Ge(0), Le(1)] = 0.0,
     mirror: tuple[Literal["x", "y", "z"], ...] = (),
+    strength: Annotated[float, Ge(0), Le(2)] = 1.0,
     scaling: Annotated[float, Ge(0), Lt(1)] = 0.05,
     feature_noise: Annotated[float, Ge(0)] = 1.0,
     feature_drop: Annotated[float, Ge(0), Lt(1)] = 0.1,
@@ -100,7 +102,11 @@ def train(
     learning_rate: at the peak of the schedule.
     weight_decay: of AdamW.
     average: decay of the moving average of the weights, which is the result.
+    balance: of the grades in a batch, from 0, as frequent as among the labels, to 1, equally frequent. Probabilities
+        lean to rare grades then, and the temperature takes back a part only.
     mirror: RAS axes along which anatomy may be mirrored without a change of its grade.
+    strength: share of the strong view: of a rotation by 12 degrees, a shift by 8 %, contrast, gamma, noise and cutout.
+        Less where grades hang on faint signs.
     scaling: largest relative change of size in strong views.
     feature_noise: standard deviation of noise on standardised features in strong views.
     feature_drop: probability with which a feature is hidden in strong views.
@@ -138,8 +144,10 @@ def train(
     study = plan_study(cohort, fractions, grades=grades, labels_per_grade=labels_per_grade, ctx=ctx)
     own = read_options(network, network_options)
     config = {"name": network, "channels": list(channels), "hidden": hidden, "head_name": head, **own}
-    strength = strong(scaling, feature_noise, feature_drop)
-    plan = Plan(steps, batch, learning_rate, weight_decay, average, strength, (), checkpoint_every, ctx.seed, patience)
+    view = strong(scaling, feature_noise, feature_drop, strength)
+    plan = Plan(
+        steps, batch, learning_rate, weight_decay, average, view, (), checkpoint_every, ctx.seed, patience, balance
+    )
     recipe = Recipe(
         plan,
         config,

@@ -43,9 +43,11 @@ CUTOUT = Strength(cutout=0.5)
 """The weak view with the square of half the side that the paper takes for ten classes."""
 
 
-def strong(scale: float, jitter: float, drop: float) -> Strength:
-    """The strong view of the family; `scale`, `jitter` and `drop` depend on what the grades mean."""
-    return Strength(12.0, 0.08, scale, 0.3, 0.2, 0.3, 0.2, 0.3, jitter, drop)
+def strong(scale: float, jitter: float, drop: float, share: float = 1.0) -> Strength:
+    """The strong view of the family, or a share of it; `scale`, `jitter` and `drop` depend on what the grades mean."""
+    ranges = (share * full for full in (12.0, 0.08, 0.3, 0.2, 0.3, 0.2, 0.3))
+    rotation, shift, gain, offset, gamma, noise, cutout = ranges
+    return Strength(rotation, shift, scale, gain, offset, gamma, noise, cutout, jitter, drop)
 
 
 def view_images(images: Tensor, how: Strength, mirror: Sequence[int], generator: torch.Generator) -> Tensor:

@@ -27,6 +27,7 @@ class Plan:
     strength         of the strong view    mirror        see `augment.view_images`
     every            steps between two checkpoints, and between two checks
     patience         checks without a better one, after which training stops; 0: no checks
+    balance          labelled rows of a grade are drawn in proportion to its frequency to the power of 1 - balance
     """
 
     steps: int
@@ -39,6 +40,7 @@ class Plan:
     every: int
     seed: int
     patience: int = 0
+    balance: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,16 @@ def schedule(step: int, steps: int, warm: float = 0.1) -> float:
     if step < ramp:
         return (step + 1) / ramp
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - ramp) / max(steps - ramp, 1)))
+
+
+def chances(grades: Tensor, balance: float) -> Tensor:
+    """Relative chance (n,) of each row to be drawn: the frequency of its grade to the power of -balance."""
+    return torch.bincount(grades)[grades].double() ** -balance
+
+
+def draw_by_chance(chance: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """`count` rows by their relative chances (n,), one independent of the other."""
+    return torch.multinomial(chance, count, replacement=True, generator=generator)
 
 
 def draw(size: int, count: int, generator: torch.Generator) -> Tensor:

@@ -23,7 +23,7 @@ from voxfield.grading.algorithms.base import Batch, Inputs, Kind, Nets
 from voxfield.grading.components import Component, Sizes
 from voxfield.grading.losses.ordinal import one_hot
 from voxfield.grading.rows import TrainingSet, on
-from voxfield.grading.schedule import Method, Plan, draw, optimiser, schedule, step_seed
+from voxfield.grading.schedule import Method, Plan, chances, draw, draw_by_chance, optimiser, schedule, step_seed
 from voxfield.workspace import Workspace
 
 CHECKPOINT = "checkpoint"
@@ -173,7 +173,7 @@ class Training:
             self.best = Best(float(state["best"]["score"]), int(state["best"]["step"]), _below(tensors, "best."))
 
     def _batch(self, step: int, generator: torch.Generator) -> Batch:
-        known = self.labelled[draw(len(self.labelled), self.plan.batch, generator)]
+        known = self._labelled_rows(generator)
         target = one_hot(self.data.grades[known], self.data.count).to(self.device)
         ratio = self.method.algorithm.unlabelled_ratio
         unlabelled = None
@@ -181,6 +181,12 @@ class Training:
             rows = draw(len(self.data.grades), ratio * self.plan.batch, generator)
             unlabelled = self.data.take(rows)
         return Batch(self.data.take(known), target, unlabelled, step / self.plan.steps)
+
+    def _labelled_rows(self, generator: torch.Generator) -> Tensor:
+        if not self.plan.balance:
+            return self.labelled[draw(len(self.labelled), self.plan.batch, generator)]
+        chance = chances(self.data.grades[self.labelled], self.plan.balance)
+        return self.labelled[draw_by_chance(chance, self.plan.batch, generator)]
 
     def _view(self, inputs: Inputs, kind: Kind, generator: torch.Generator) -> Inputs:
         how = {"weak": augment.WEAK, "cutout": augment.CUTOUT, "strong": self.plan.strength}[kind]
