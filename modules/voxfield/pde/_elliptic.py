@@ -78,13 +78,17 @@ class EllipticSolver:
         columns = (np.cumsum(free) - 1)[self.components[rows]]
         return sparse.csr_array((1 / np.sqrt(sizes), (rows, columns)), shape=(len(self.cells), int(free.sum())))
 
-    def solve(self, rhs: Floats) -> Solution:
-        """Solve for the columns of rhs (n, k). Raises InputError where a column has no solution."""
+    def solve(self, rhs: Floats, *, start: Floats | None = None) -> Solution:
+        """Solve for the columns of rhs (n, k) from a first guess of the same shape, or from 0.
+
+        Raises InputError where a column has no solution.
+        """
         if not len(self.cells):
             return Solution(np.zeros_like(rhs, dtype=float), np.zeros(rhs.shape[1]), 0)
         rhs = self._compatible(rhs)
         norms = self._norms(rhs)
-        values, iterations = self._iterate(rhs, self.rtol * norms)
+        first = np.zeros_like(rhs) if start is None else np.array(start, dtype=float)
+        values, iterations = self._iterate(rhs, first, self.rtol * norms)
         values -= self.kernel @ (self.kernel.T @ values)
         residual = self._norms(rhs - self.matrix @ values) / np.where(norms > 0, norms, 1.0)
         return Solution(values, residual, iterations)
@@ -99,10 +103,9 @@ class EllipticSolver:
             )
         return np.asarray(rhs - self.kernel @ excess, dtype=float)
 
-    def _iterate(self, rhs: Floats, aims: Floats) -> tuple[Floats, int]:
-        """Conjugate gradients, every column with its own step lengths."""
-        x = np.zeros_like(rhs)
-        r = rhs.copy()
+    def _iterate(self, rhs: Floats, x: Floats, aims: Floats) -> tuple[Floats, int]:
+        """Conjugate gradients from x, every column with its own step lengths."""
+        r = rhs - self.matrix @ x
         z = self.precondition(r)
         p = z.copy()
         rz = _dots(r, z)
