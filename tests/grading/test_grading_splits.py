@@ -52,7 +52,7 @@ def test_given_split_is_obeyed_and_missing_roles_come_from_its_training() -> Non
 
 def test_mistakes_are_refused() -> None:
     rng = np.random.default_rng(0)
-    with pytest.raises(InputError, match="'hold' for patient a; allowed are train, val"):
+    with pytest.raises(InputError, match="'hold' is no split; allowed are train, val"):
         assign_roles(["a"], [1], ["hold"], Fractions(), rng)
     with pytest.raises(InputError, match="patient a has rows in train and test"):
         assign_roles(["a", "a"], [1, 1], ["train", "test"], Fractions(), rng)

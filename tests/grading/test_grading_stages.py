@@ -234,6 +234,10 @@ def test_evaluation_looks_at_test_patients_only() -> None:
     known = Metrics({"split": {"a": "test", "b": "train", "c": "train"}})
     assert evaluate(predictions, cohort, known, ctx=ctx).metrics.values["mean_absolute_error"]["value"] == 0
     assert not len(ctx.findings)
+    shouted = Cohort({**cohort.columns, "split": ["Training", "TEST ", "test"]})
+    assert evaluate(predictions, shouted, bootstrap=10).metrics.values["rows"] == 1
+    with pytest.raises(InputError, match="'tset' is no split; allowed are train, val, calibration, test, n/a"):
+        evaluate(predictions, Cohort({**cohort.columns, "split": ["train", "tset", "test"]}))
     nobody = Cohort({"subject": ["a", "b"], "grade": [0, 1]})
     evaluate(predictions[:2], nobody, ctx=ctx)
     assert ctx.findings.codes() == ["not-held-out"]
@@ -251,6 +255,9 @@ def test_mistakes_are_told(model: Model) -> None:
         train(cohort, images, **{**QUICK, "channels": (6,)})
     with pytest.raises(InputError, match="trained with features and none were given"):
         predict(images[0], model)
+    named = Table({"subject": ["s000"] * 25, "radius_mm": [1.0] * 25})
+    with pytest.raises(InputError, match="has 25 rows of subject s000; expected one for each"):
+        train(cohort, images, [named], inputs="both", **QUICK)
     with pytest.raises(InputError, match="has no column radius_mm"):
         predict(images[0], model, Table({"empty": [1.0]}))
     foreign = Model(model.weights, model.config, family="segmentation", architecture="unet", licence="none")

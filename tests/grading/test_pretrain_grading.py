@@ -215,7 +215,7 @@ def test_models_that_do_not_fit_are_refused() -> None:
 
 def test_held_out_rows_are_left_alone() -> None:
     cohort, images = scans()
-    split = Cohort({**cohort.columns, "split": ["train"] * 6 + ["test", "val"]})
+    split = Cohort({**cohort.columns, "split": ["train"] * 5 + ["Training", "test", "val"]})
     changed = [*images[:6], Image(images[6].data + 50, images[6].affine), images[6]]
     first, second = (pretrain(split, i, **QUICK, ctx=Context(device="cpu")).model for i in (images, changed))
     assert all(torch.equal(w, second.weights[k]) for k, w in first.weights.items())

@@ -150,15 +150,16 @@ def _share(rows: Sequence[dict[str, Any]], draws: int, rng: "np.random.Generator
 
 
 def _roles(cohort: Cohort, training: Metrics | None, ctx: Context) -> list[str | None]:
-    from voxfield.grading.splits import ALIASES
+    from voxfield.grading.splits import role_of
 
     if training is not None:
         split = training.values.get("split")
         if not isinstance(split, dict):
             raise InputError("holds no split by patient; expected metrics of grading.train", file=training.file)
         return [split.get(patient) for patient in cohort.patients]
-    if any(cohort.columns.get("split", [])):
-        return [ALIASES.get(str(role), role) for role in cohort.columns["split"]]
+    roles = [role_of(value) for value in cohort.columns.get("split", [])]
+    if any(roles):
+        return roles
     message = f"nobody says who the test patients are: all {len(cohort)} rows count, trained on or not"
     ctx.finding("not-held-out", "warning", message, value=len(cohort))
     return ["test"] * len(cohort)

@@ -110,9 +110,12 @@ def pretrain(
 
 
 def _rows(cohort: Cohort, images: Sequence[Image]) -> list[int]:
+    from voxfield.grading.splits import role_of
+
     if len(images) != len(cohort):
         raise InputError(f"{len(images)} images for {len(cohort)} rows of the cohort; expected one for each row")
-    rows = [i for i, split in enumerate(cohort.columns.get("split", [None] * len(cohort))) if split in (None, "train")]
+    roles = map(role_of, cohort.columns.get("split", [None] * len(cohort)))
+    rows = [row for row, role in enumerate(roles) if role in (None, "train")]
     if not rows:
         raise InputError("no row of the cohort is of the split 'train'", file=cohort.file)
     return rows

@@ -1,6 +1,7 @@
 """From image artifacts and feature tables to arrays, one scan at a time."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -58,6 +59,9 @@ def feature_rows(tables: Sequence[Table], subjects: Sequence[str]) -> tuple[tupl
     """
     if len(tables) == 1 and "subject" in tables[0].columns:
         rows = {str(row["subject"]): row for row in tables[0].rows()}
+        if len(rows) < len(tables[0]):
+            most = Counter(map(str, tables[0].column("subject"))).most_common(1)[0]
+            raise InputError(f"has {most[1]} rows of subject {most[0]}; expected one for each", file=tables[0].file)
         missing = [s for s in subjects if s not in rows]
         if missing:
             raise InputError(

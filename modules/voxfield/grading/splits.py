@@ -28,6 +28,18 @@ ALIASES = {
 }
 
 
+def role_of(value: Any) -> str | None:
+    """The role that an entry of a column `split` means, one of ROLES; None where it is empty.
+
+    Raises InputError for any other word.
+    """
+    word = "" if value is None else str(value).strip().lower()
+    role = ALIASES.get(word, word)
+    if role and role not in ROLES:
+        raise InputError(f"column split: {value!r} is no split; allowed are {', '.join(ROLES)}, n/a")
+    return role or None
+
+
 @dataclass(frozen=True)
 class Fractions:
     """Shares of the labelled patients that do not train; the rest trains."""
@@ -95,12 +107,9 @@ def _worst_grade(patients: Sequence[str], grades: Sequence[int | None]) -> dict[
 def _given_roles(patients: Sequence[str], split: Sequence[Any]) -> dict[str, str]:
     roles: dict[str, str] = {}
     for patient, value in zip(patients, split, strict=True):
-        if value is None or str(value).strip() == "":
+        role = role_of(value)
+        if role is None:
             continue
-        word = str(value).strip().lower()
-        role = ALIASES.get(word, word)
-        if role not in ROLES:
-            raise InputError(f"column split: {value!r} for patient {patient}; allowed are {', '.join(ROLES)}, n/a")
         if roles.setdefault(patient, role) != role:
             both = f"{roles[patient]} and {role}"
             raise InputError(f"patient {patient} has rows in {both}; a patient belongs to one split")
