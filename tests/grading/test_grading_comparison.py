@@ -125,6 +125,21 @@ def test_the_curve_says_where_a_method_equals_full_supervision(score: Any) -> No
     assert never["reached_in_draws"] == 0.0
 
 
+def test_every_reading_of_a_scan_counts() -> None:
+    rng = np.random.default_rng(3)
+    truth = rng.integers(0, GRADES, 60)
+    predicted = [graded(s, rng, truth) for s in (1.0, 2.0)]
+    second = np.clip(truth + rng.integers(-1, 2, 60), 0, GRADES - 1)  # another reader of the same scans
+    both, p = np.concatenate([truth, second]), [np.concatenate([one, one]) for one in predicted]
+    read = [table(one, both) for one in p]
+    for one in read:
+        one.columns["subject"][60:], one.columns["patient"][60:] = (one.columns[c][:60] for c in ("subject", "patient"))
+    made = compare(read, methods=("a", "b"), score="mean_absolute_error", bootstrap=100).metrics.values
+    assert (made["rows"], made["patients"]) == (120, 30)
+    expected = np.abs(scores.median_grade(p[0]) - both).mean()
+    assert made["methods"]["a"]["value"] == pytest.approx(expected)
+
+
 def test_what_can_not_be_compared_is_refused() -> None:
     two = tables((1.0, 2.0))
     with pytest.raises(SettingsError, match="2 tables of predictions, 1 names in methods"):

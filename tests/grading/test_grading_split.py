@@ -86,6 +86,21 @@ def test_images_that_stand_twice_are_found_and_told_apart() -> None:
     ]
 
 
+def test_a_scan_of_two_readers_is_no_repetition_and_its_readings_count_as_labels() -> None:
+    context = Context()
+    once = cohort([f"p{n}" for n in range(20)])
+    twice = Cohort({name: [*values, *values] for name, values in once.columns.items()} | {"reader": ["a", "b"] * 20})
+    images = [blank(n) for n in range(20)]
+    made = split(twice, [*images, *images], ctx=context)
+    assert not len(context.findings)
+    assert made.metrics.values["sizes"][0]["images"] == 20
+    parts = made.metrics.values["parts"].values()
+    assert sum(part["scans"] for part in parts) == 20
+    assert sum(sum(part["labels_per_grade"]) for part in parts) == sum(part["rows"] for part in parts) == 40
+    split(twice, [*images, *images[:-1], blank(0)], ctx=context)
+    assert context.findings.codes() == ["image-of-two-patients"]
+
+
 def test_two_sizes_are_told() -> None:
     context = Context()
     other = Image(np.zeros((4, 1, 5), np.int16), np.eye(4))

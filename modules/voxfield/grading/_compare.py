@@ -1,5 +1,6 @@
 """The stage `grading.compare`: which method is better on the same test patients, and what a label is worth."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
@@ -111,24 +112,36 @@ def _gather(predictions: Sequence[Table], runs: Sequence[tuple[str, int | None]]
 
     from voxfield.grading._comparison import Cases, Method
 
-    first = {str(row["subject"]): row for row in predictions[0].rows()}
+    first = _readings(predictions[0])
     grouped: dict[tuple[str, int | None], list[Any]] = {}
     for table, run in zip(predictions, runs, strict=True):
         names = sorted((c for c in table.columns if c.startswith("probability_")), key=lambda c: int(c[12:]))
         if not names:
             raise InputError("has no column probability_0; expected rows that grading.evaluate wrote", file=table.file)
-        rows = {str(row["subject"]): row for row in table.rows()}
-        if rows.keys() != first.keys() or any(rows[s]["grade"] != first[s]["grade"] for s in first):
+        rows = _readings(table)
+        if rows.keys() != first.keys() or any(rows[one]["grade"] != first[one]["grade"] for one in first):
             raise InputError(
                 f"grades {len(rows)} scans, not the same {len(first)} with the same true grades as the first table; "
                 "methods are compared on the same test scans", file=table.file,
             )  # fmt: skip
-        grouped.setdefault(run, []).append(np.array([[rows[s][c] for c in names] for s in first], dtype=np.float64))
+        values = [[rows[one][name] for name in names] for one in first]
+        grouped.setdefault(run, []).append(np.array(values, dtype=np.float64))
     cases = Cases([str(row["patient"]) for row in first.values()], np.array([row["grade"] for row in first.values()]))
     return cases, [
         Method(name, name if count is None else f"{name}@{count}", count, made)
         for (name, count), made in grouped.items()
     ]
+
+
+def _readings(table: Table) -> dict[tuple[str, int], dict[str, Any]]:
+    """Rows by subject, and by their number where a scan has one for each of several readers."""
+    met: Counter[str] = Counter()
+    rows = {}
+    for row in table.rows():
+        subject = str(row["subject"])
+        rows[subject, met[subject]] = row
+        met[subject] += 1
+    return rows
 
 
 def _check_score(judge: "Judge", groups: Sequence["Method"]) -> None:

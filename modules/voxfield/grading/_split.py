@@ -33,7 +33,8 @@ def split(
              optionally `split`, which is obeyed
     images   one for each row that is not excluded, in their order; read for their sizes and for repetitions
     returns  the cohort with a `split` (train, val, calibration, test) in every row; its labelled test rows alone; and
-             metrics: rows, patients and labels of every part, sizes of the images
+             metrics: rows, scans, patients and labels of every part, sizes of the images. Where a scan has a row for
+             each of several readers, `labels_per_grade` counts readings
 
     An image that stands under two patients is the finding `image-of-two-patients`, an error: it may train and test. One
     that a patient has twice is `image-repeated`; images of several sizes are `several-sizes`.
@@ -76,7 +77,7 @@ def _without(table: Cohort, excluded: Sequence[str]) -> Cohort:
 
 
 def _account(cohort: Cohort) -> dict[str, dict[str, Any]]:
-    """Rows, patients and labels per grade of each part."""
+    """Rows, scans, patients and labels per grade of each part."""
     from voxfield.grading.splits import ROLES
 
     count = 1 + max((int(g) for g in cohort.columns["grade"] if g is not None), default=0)
@@ -86,6 +87,7 @@ def _account(cohort: Cohort) -> dict[str, dict[str, Any]]:
         labels = [int(row["grade"]) for row in rows if row["grade"] is not None]
         parts[role] = {
             "rows": len(rows),
+            "scans": len({row["subject"] for row in rows}),
             "patients": len({row["patient"] for row in rows}),
             "labels_per_grade": [labels.count(grade) for grade in range(count)],
         }

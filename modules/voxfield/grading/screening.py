@@ -34,23 +34,31 @@ class Screened:
             image.release()
         return cls(tuple(digests), tuple(sizes))
 
-    def repeated(self) -> list[list[int]]:
-        """Groups of rows with one image."""
+    def once(self, subjects: Sequence[str]) -> list[int]:
+        """The first row of each subject's image: a scan has a row for each of its readers."""
+        first: dict[tuple[str, str], int] = {}
+        for row, key in enumerate(zip(subjects, self.digests, strict=True)):
+            first.setdefault(key, row)
+        return list(first.values())
+
+    def repeated(self, rows: Sequence[int]) -> list[list[int]]:
+        """Groups of some rows with one image."""
         groups: dict[str, list[int]] = {}
-        for row, digest in enumerate(self.digests):
-            groups.setdefault(digest, []).append(row)
-        return [rows for rows in groups.values() if len(rows) > 1]
+        for row in rows:
+            groups.setdefault(self.digests[row], []).append(row)
+        return [group for group in groups.values() if len(group) > 1]
 
 
 def tell(found: Screened, subjects: Sequence[str], patients: Sequence[str], ctx: Context) -> dict[str, Any]:
     """The findings `several-sizes`, `image-repeated` and `image-of-two-patients`, and the same as figures."""
-    sizes = Counter(found.sizes).most_common()
+    scans = found.once(subjects)
+    sizes = Counter(found.sizes[row] for row in scans).most_common()
     if len(sizes) > 1:
         words = ", ".join(f"{_words(size)} ({count:,})" for size, count in sizes[:4])
         more = f" and {len(sizes) - 4} more" if len(sizes) > 4 else ""
         message = f"images have {len(sizes)} sizes: {words}{more}; where the pixels' size is a guess, so are lengths"
         ctx.finding("several-sizes", "warning", message, value=len(sizes))
-    groups = found.repeated()
+    groups = found.repeated(scans)
     shared = [rows for rows in groups if len({patients[row] for row in rows}) > 1]
     own = [rows for rows in groups if rows not in shared]
     told: tuple[tuple[str, Level, list[list[int]], str], ...] = (
