@@ -62,7 +62,7 @@ class TestGradingPage(StageContract):
     name = "report.grading"
 
     def make_inputs(self) -> Mapping[str, Any]:
-        part = {"rows": 6, "patients": 3, "labels_per_grade": [2, 2, 2]}
+        part = {"rows": 6, "scans": 6, "patients": 3, "labels_per_grade": [2, 2, 2]}
         return {
             "cohort": cohort(), "predictions": [prediction(g) for g in GRADE], "scores": scores(),
             "splits": Metrics({"parts": {"test": part}, "excluded": ["s9"]}), "trainings": [trained(30, 0.5)],
@@ -97,6 +97,16 @@ def test_sets_are_described_with_the_range_of_their_coverage() -> None:
     assert "gives 0.72 to 1.00 on as many test patients as here" in found.text
     assert "leaves 66.7 % of the cases (0.500 to 0.800) to a person" in found.text.replace("\u202f", " ")
     assert "Withheld for no case" in found.text
+    assert "all 66.7 % 0.500 to 0.800 0.72 to 1.00 grade 0 66.7 % 0.500 to 0.800 –" in found.text.replace("\u202f", " ")
+    certified = scores().values
+    certified["sets"]["coverage_per_grade"]["0"] = {
+        "value": 1.0,
+        "low": 0.9,
+        "high": 1.0,
+        "test_coverage_range_5_95": [0.75, 1.0],
+    }
+    made = Page(grading(cohort(), [prediction(g) for g in GRADE], Metrics(certified)).page.pages["index.html"].decode())
+    assert "grade 0 100.0 % 0.900 to 1.000 0.75 to 1.00" in made.text.replace("\u202f", " ")
     unsure = [prediction(g, certified=n > 1, unlike_training=n == 0) for n, g in enumerate(GRADE)]
     made = Page(grading(cohort(), unsure, scores()).page.pages["index.html"].decode())
     assert "Withheld for 2 of 6 cases, 1 of which are unlike" in made.text

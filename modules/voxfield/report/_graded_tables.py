@@ -19,6 +19,7 @@ SCORES = (
     ("smooth_calibration_error", "calibration error without bins", "of the likeliest grade"),
     ("accuracy_argmax", "accuracy of the likeliest grade", "depends on how common grades are"),
 )
+EXPECTED = "test_coverage_range_5_95"
 PARTS = (
     ("train", "train", "labels and images"),
     ("val", "validation", "temperature, choice of the method"),
@@ -68,17 +69,18 @@ def confusion(cases: Graded) -> list[dict[str, Any]]:
 
 
 def set_rows(sets: Entry) -> list[dict[str, str]]:
-    """Coverage of all sets and of those of each grade, and their mean size."""
-    rows = [
+    """Coverage of all sets and of those of each grade, and the range that chance gives it where it is certified."""
+    whole = {**(sets.get("coverage") or {}), EXPECTED: sets.get(EXPECTED)}
+    grades = sets.get("coverage_per_grade", {})
+    return [
         {
-            "name": "all",
-            "value": percent(value_of(sets.get("coverage"))),
-            "interval": interval_text(sets.get("coverage")),
+            "name": name,
+            "value": percent(value_of(entry)),
+            "interval": interval_text(entry),
+            "expected": " to ".join(fixed(end) for end in entry.get(EXPECTED) or ()) or DASH,
         }
+        for name, entry in {"all": whole, **{f"grade {grade}": one for grade, one in grades.items()}}.items()
     ]
-    for grade, entry in sets.get("coverage_per_grade", {}).items():
-        rows.append({"name": f"grade {grade}", "value": percent(value_of(entry)), "interval": interval_text(entry)})
-    return rows
 
 
 def size_rows(cases: Graded) -> list[dict[str, Any]]:
@@ -89,7 +91,7 @@ def size_rows(cases: Graded) -> list[dict[str, Any]]:
 
 
 def part_rows(splits: Metrics | None, trainings: Sequence[Metrics]) -> list[dict[str, Any]]:
-    """Rows, patients and labels per grade of every part; in training the labels that were used."""
+    """Images, patients and labels per grade of every part; in training the labels that were used."""
     if splits is None:
         return []
     used = trainings[0].values.get("rows", {}).get("train", {}).get("labels_per_grade") if trainings else None
@@ -98,7 +100,7 @@ def part_rows(splits: Metrics | None, trainings: Sequence[Metrics]) -> list[dict
         part = splits.values.get("parts", {}).get(key, {})
         labels = used if key == "train" and used is not None else part.get("labels_per_grade", [])
         about = {"name": name, "use": what, "labels": labels}
-        rows.append({**about, "rows": part.get("rows", 0), "patients": part.get("patients", 0)})
+        rows.append({**about, "images": part.get("scans", 0), "patients": part.get("patients", 0)})
     return rows
 
 
