@@ -91,7 +91,11 @@ class FieldGP:
         """Posterior of the weights of the modes."""
         observed, settings = self.observed, self.settings
         everyone = np.arange(len(observed.places))
-        data = whiten(observed, settings.local, settings.noise_ratio, everyone, observed.earlier(everyone))
+        weights, points = None, observed.places.points
+        if settings.local is not None:
+            noise = np.full(len(points), settings.noise_ratio)
+            weights = krige(settings.local, points, noise, observed.earlier(everyone), everyone[:, None], points)
+        data = whiten(observed, weights, settings.noise_ratio, everyone)
         root = np.sqrt(np.maximum(self._density, 1e-300))
         factor = np.linalg.cholesky(root[:, None] * data.gram * root + np.eye(len(root)))
         # Posterior covariance of the weights, over the variance: root_ root_^T with root_ = R L^-T.

@@ -8,14 +8,16 @@ are not asked, however near they are.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from scipy import sparse
 
 from voxfield.fields._conditional import gains
-from voxfield.fields.manifold._patches import Bool, Int, Real
+from voxfield.fields.manifold._patches import Int, Real
 
 Smoothness = Literal["matern-3/2", "matern-5/2", "gaussian"]
 CHUNK_BYTES = 5e7
@@ -53,40 +55,69 @@ class Weights:
     variance: Real
 
 
-def krige(kernel: Kernel, points: Real, noise: Real, sets: Int, targets: Int, places: Real) -> Weights:
-    """Weights of targets given the sources of their sets.
+class Neighbourhoods:
+    """Targets and the sources that they learn from. Distances are computed once, for a search that tries many kernels.
 
     points   (n, d) of the sources
-    noise    (n,) variance of their noise, the prior's being 1
     sets     (b, p) sources, -1 for none
     targets  (b, t) targets that share a set, -1 for none
     places   (targets, d) of the targets
     """
+
+    def __init__(self, points: Real, sets: Int, targets: Int, places: Real) -> None:
+        self.shape = (len(places), len(points))
+        self.asked = targets[targets >= 0]
+        self._sets, self._targets, self._absent = sets, targets, sets < 0
+        sources = points[sets]
+        self._within = _square_distances(sources, sources)
+        self._across = _square_distances(places[targets], sources)
+        self._kept = (targets >= 0)[:, :, None] & ~self._absent[:, None, :]
+
+    def krige(self, kernel: Kernel, noise: Real) -> Weights:
+        """Weights of the targets; `noise` as in `krige`."""
+        return _assembled([self], self.shape, kernel, noise)
+
+    def conditional(self, kernel: Kernel, noise: Real) -> tuple[Real, Real]:
+        """Weights (e,) of `entries`, and variances of the targets asked; absent sources weigh nothing."""
+        cross = kernel(self._across)
+        weights = gains(kernel(self._within), cross, noise[self._sets], self._absent)
+        variance = np.maximum(1 - np.sum(weights * cross, axis=2), 0.0)
+        return weights[self._kept], variance[self._targets >= 0]
+
+    @cached_property
+    def entries(self) -> tuple[Int, Int]:
+        """Targets and sources (e,) that the weights belong to."""
+        rows = np.broadcast_to(self._targets[:, :, None], self._kept.shape)[self._kept]
+        return rows, np.broadcast_to(self._sets[:, None, :], self._kept.shape)[self._kept]
+
+
+def krige(kernel: Kernel, points: Real, noise: Real, sets: Int, targets: Int, places: Real) -> Weights:
+    """Weights of targets given the sources of their sets (see `Neighbourhoods`), in parts of bounded size.
+
+    noise  (n,) variance of the noise of the sources, the prior's being 1
+    """
+    size = sets.shape[1]
+    step = max(1, int(CHUNK_BYTES / (8 * max(size, 1) * (size + 2 * targets.shape[1]))))
+    parts = (slice(start, start + step) for start in range(0, len(sets), step))
+    near = (Neighbourhoods(points, sets[part], targets[part], places) for part in parts)
+    return _assembled(near, (len(places), len(points)), kernel, noise)
+
+
+def _assembled(parts: Iterable[Neighbourhoods], shape: tuple[int, int], kernel: Kernel, noise: Real) -> Weights:
     rows: list[Int] = []
     columns: list[Int] = []
     values: list[Real] = []
-    variance = np.ones(len(places))
-    size = sets.shape[1]
-    step = max(1, int(CHUNK_BYTES / (8 * max(size, 1) * (size + 2 * targets.shape[1]))))
-    for start in range(0, len(sets), step):
-        members, asked = sets[start : start + step], targets[start : start + step]
-        weights, left = _conditional(kernel, points[members], noise[members], members < 0, places[asked])
-        kept = (asked >= 0)[:, :, None] & (members >= 0)[:, None, :]
-        rows.append(np.broadcast_to(asked[:, :, None], kept.shape)[kept])
-        columns.append(np.broadcast_to(members[:, None, :], kept.shape)[kept])
-        values.append(weights[kept])
-        variance[asked[asked >= 0]] = left[asked >= 0]
+    variance = np.ones(shape[0])
+    for part in parts:
+        weights, left = part.conditional(kernel, noise)
+        values.append(weights)
+        rows.append(part.entries[0])
+        columns.append(part.entries[1])
+        variance[part.asked] = left
     if not rows:
-        return Weights(sparse.csr_array((len(places), len(points))), variance)
+        return Weights(sparse.csr_array(shape), variance)
     entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
-    return Weights(sparse.coo_array(entries, shape=(len(places), len(points))).tocsr(), variance)
-
-
-def _conditional(kernel: Kernel, sources: Real, noise: Real, absent: Bool, targets: Real) -> tuple[Real, Real]:
-    """Weights (b, t, p) and variances (b, t); absent sources are independent of everything."""
-    cross = kernel(_square_distances(targets, sources))
-    weights = gains(kernel(_square_distances(sources, sources)), cross, noise, absent)
-    return weights, np.maximum(1 - np.sum(weights * cross, axis=2), 0.0)
+    return Weights(sparse.coo_array(entries, shape=shape).tocsr(), variance)
 
 
 def _square_distances(a: Real, b: Real) -> Real:

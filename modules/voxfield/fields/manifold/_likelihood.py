@@ -75,8 +75,8 @@ def score(data: Whitened, density: Real) -> tuple[Score, Real]:
     white, _ = lapack.dtrtrs(factor, root * data.cross, lower=1)
     half_logs = float(np.log(np.diag(factor)).sum())
     found = profiled(data.square - float(white @ white), data.count, half_logs + data.log_scale)
-    inverse, _ = lapack.dtrtrs(factor, np.eye(len(root)), lower=1)
     mean, _ = lapack.dtrtrs(factor, white, lower=1, trans=1)
+    inverse, _ = lapack.dtrtri(factor, lower=1, overwrite_c=1)
     return found, 0.5 * (np.square(mean) / found.variance - 1 + np.square(inverse).sum(axis=0))
 
 

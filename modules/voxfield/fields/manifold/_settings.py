@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from scipy import sparse
 from scipy.optimize import Bounds, minimize
 
 from voxfield.fields._score import Score
-from voxfield.fields.manifold._kriging import Kernel, Smoothness, krige
+from voxfield.fields.manifold._kriging import Kernel, Neighbourhoods, Smoothness, Weights
 from voxfield.fields.manifold._likelihood import Intrinsic, Whitened, fit_intrinsic, plain_score
 from voxfield.fields.manifold._neighbourhoods import closest
 from voxfield.fields.manifold._patches import Int, Real
@@ -101,28 +100,29 @@ class Settings:
         return float(np.sqrt(self.variance * self.noise_ratio))
 
 
-def whiten(observed: Observed, local: Kernel | None, noise_ratio: float, scored: Int, sets: Int) -> Whitened:
-    """Whitened products of the scored observations (b,), each given its set (b, p)."""
-    places, count = observed.places, len(scored)
-    pick = sparse.csr_array((np.ones(count), (np.arange(count), scored)), shape=(count, len(places)))
-    spread = np.ones(count)
-    if local is not None:
-        noise = np.full(len(places), noise_ratio)
-        weights = krige(local, places.points, noise, sets, np.arange(count)[:, None], places.points[scored])
-        pick = (pick - weights.matrix).tocsr()
+def whiten(observed: Observed, weights: Weights | None, noise_ratio: float, scored: Int) -> Whitened:
+    """Whitened products of the scored observations (b,), given the weights of their neighbours (rows, in order)."""
+    here, values = observed.places.take(scored), observed.values[scored][:, :, None]
+    features, spread = here.features, np.ones(len(scored))
+    if weights is not None:
+        values = values - _told(weights, observed.values[:, :, None])
+        features = features - _told(weights, observed.places.features)
         spread = np.sqrt(weights.variance + noise_ratio)
-    here = places.take(scored)
-    data = _innovation(here.bases, pick, observed.values[:, :, None], spread)[:, 0]
-    features = _innovation(here.bases, pick, places.features, spread)
+    data = _tangent(here.bases, values, spread)[:, 0]
+    known = _tangent(here.bases, features, spread)
     log_scale = here.bases.shape[2] * float(np.log(spread).sum())
-    gram = features.T @ features
-    return Whitened(gram, features.T @ data, float(data @ data), log_scale, len(data))
+    return Whitened(known.T @ known, known.T @ data, float(data @ data), log_scale, len(data))
 
 
-def _innovation(bases: Real, pick: sparse.csr_array, values: Real, spread: Real) -> Real:
-    """What the neighbours do not tell, in tangent coordinates and units of its spread: (s c, q) of values (n, a, q)."""
-    left = (pick @ values.reshape(len(values), -1)).reshape(len(bases), *values.shape[1:])
-    inside = bases.transpose(0, 2, 1) @ left / spread[:, None, None]
+def _told(weights: Weights, values: Real) -> Real:
+    """What the neighbours tell: (b, a, q) of values (s, a, q)."""
+    told: Real = weights.matrix @ values.reshape(len(values), values.shape[1] * values.shape[2])
+    return told.reshape(told.shape[0], *values.shape[1:])
+
+
+def _tangent(bases: Real, values: Real, spread: Real) -> Real:
+    """Tangent coordinates of values (b, a, q) in units of their spread (b,), as (b c, q)."""
+    inside = bases.transpose(0, 2, 1) @ values / spread[:, None, None]
     joined: Real = inside.reshape(inside.shape[0] * inside.shape[1], values.shape[2])
     return joined
 
@@ -155,7 +155,7 @@ def choose(observed: Observed, band: Band | None, wishes: Wishes, extent: float,
 
 def _intrinsic_only(observed: Observed, band: Band, wishes: Wishes) -> Settings:
     everyone = np.arange(len(observed.places))
-    data = whiten(observed, None, 1.0, everyone, np.empty((0, 0), dtype=np.int64))
+    data = whiten(observed, None, 1.0, everyone)
     found, value = fit_intrinsic(data, band, wishes.spectrum, None, tail_counts=True)
     return Settings(None, found, max(1 - found.tail, NOISE[0]), value.variance, value.log_evidence)
 
@@ -174,7 +174,9 @@ class _Search:
     ) -> None:
         self.best: Settings | None = None
         self._observed, self._band, self._wishes, self._smoothness = observed, band, wishes, smoothness
-        self._scored, self._sets, self._bounds = scored, observed.earlier(scored), bounds
+        self._scored, self._bounds = scored, bounds
+        points, alone = observed.places.points, np.arange(len(scored))[:, None]
+        self._near = Neighbourhoods(points, observed.earlier(scored), alone, points[scored])
 
     def climb(self, start: Real, step: Real, tries: int) -> Real:
         """Log length and log noise ratio (2,) where the evidence is largest, from a simplex of a step along each."""
@@ -191,7 +193,8 @@ class _Search:
     def _loss(self, place: Real) -> float:
         length, noise_ratio = (float(value) for value in np.exp(place))
         local = Kernel(self._smoothness, length)
-        data = whiten(self._observed, local, noise_ratio, self._scored, self._sets)
+        weights = self._near.krige(local, np.full(len(self._observed.places), noise_ratio))
+        data = whiten(self._observed, weights, noise_ratio, self._scored)
         known = None if self.best is None else self.best.intrinsic
         intrinsic, value = _inner(data, self._band, self._wishes, known)
         value = _at_known_noise(value, data.count, noise_ratio, self._wishes.noise_sd)
