@@ -16,6 +16,7 @@ from voxfield.artifacts._faces import face_labels
 from voxfield.artifacts._field_samples import FieldSamples
 from voxfield.artifacts._graph import Graph
 from voxfield.artifacts._grid import Grid
+from voxfield.artifacts._grid_field import GridField
 from voxfield.artifacts._image import Image, ImageSeries
 from voxfield.artifacts._label_map import LabelMap
 from voxfield.artifacts._manifold import Manifold
@@ -27,6 +28,7 @@ from voxfield.artifacts._picture import Picture
 from voxfield.artifacts._point_field import PointField
 from voxfield.artifacts._point_samples import PointSamples
 from voxfield.artifacts._polyline import Polyline
+from voxfield.artifacts._problem import Problem
 from voxfield.artifacts._raw_file import RawFile
 from voxfield.artifacts._report import Report
 from voxfield.artifacts._table import Table
@@ -40,6 +42,7 @@ __all__ = [
     "FieldSamples",
     "Graph",
     "Grid",
+    "GridField",
     "Image",
     "ImageSeries",
     "LabelMap",
@@ -54,6 +57,7 @@ __all__ = [
     "PointField",
     "PointSamples",
     "Polyline",
+    "Problem",
     "RawFile",
     "Report",
     "Table",
