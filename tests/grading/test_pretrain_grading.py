@@ -213,6 +213,20 @@ def test_models_that_do_not_fit_are_refused() -> None:
     assert "other-cells" in ctx.findings.codes()
 
 
+def test_a_start_that_has_seen_held_out_scans_is_told() -> None:
+    cohort, images = scans(24)
+    roles = ["train"] * 12 + ["val"] * 4 + ["calibration"] * 4 + ["test"] * 4
+    kept = Cohort({**cohort.columns, "split": roles})
+    moved = Cohort({**cohort.columns, "split": [*roles[6:], *roles[:6]]})  # rows 6 to 11 trained, and are held out now
+    for make in (pretrain, lambda *given, **more: train(*given, **{**LABELLED, **more})):
+        settings = QUICK if make is pretrain else {}
+        start = make(kept, images, **settings, ctx=Context(seed=1, device="cpu")).model
+        for again, told in ((kept, []), (moved, ["learnt-before"])):
+            ctx = Context(seed=1, device="cpu")
+            train(again, images, from_=start, **LABELLED, ctx=ctx)
+            assert [code for code in ctx.findings.codes() if code == "learnt-before"] == told
+
+
 def test_held_out_rows_are_left_alone() -> None:
     cohort, images = scans()
     split = Cohort({**cohort.columns, "split": ["train"] * 5 + ["Training", "test", "val"]})

@@ -44,7 +44,7 @@ def pretrain(
 
     cohort   one row a scan; rows of a split other than "train" are left alone, grades are not looked at
     images   one a row, (x, y, z), any spacing and orientation; a plane has one voxel along its normal
-    model    weights of what sees the image, of the family "grading-encoder"
+    model    weights of what sees the image, of the family "grading-encoder", and the subjects that it learnt from
     metrics  losses along the steps: "global" (of whole crops) and "local" (of the cells that two crops share), from 0
              where they agree to 4; and "spread", the standard deviation of what crops are mapped to, from 0 (all to the
              same, which is told as `collapsed`) to 1
@@ -102,8 +102,9 @@ def pretrain(
         ctx.finding("collapsed", "warning", message, value=spread)
     shape = {"shape": list(grid.shape), "spacing_mm": list(grid.spacing_mm)}
     facts = {"scans": len(rows), "steps": steps, "seed": ctx.seed}
+    subjects = sorted({str(cohort.column("subject")[row]) for row in rows})
     model = Model(
-        encoder_weights(result), {"network": config, "grid": shape, "notes": facts},
+        encoder_weights(result), {"network": config, "grid": shape, "notes": facts, "subjects": subjects},
         family=ENCODER, architecture=network, licence=licence,
     )  # fmt: skip
     return Pretraining(model, Metrics({**facts, "grid": shape, "log": training.log}))

@@ -71,7 +71,8 @@ def train(
     images    one a row, (x, y, z), any spacing and orientation; a plane has one voxel along its normal
     features  nothing; one table of one row for each row of the cohort; or a single table with a column `subject`
     from_     a model of the same network and channels, of `grading.pretrain` or of an earlier training, to go on from
-              (`--from` in the shell)
+              (`--from` in the shell). Where it learnt from scans that are held out here, the finding is
+              `learnt-before`
     returns   the model, and metrics: split by patient, log, temperature, conformal facts, what the loss learnt of the
               labels (such as the chances of each reader), scores of validation and test with 95 % patient-bootstrap
               intervals

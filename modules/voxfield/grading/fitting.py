@@ -24,7 +24,7 @@ from voxfield.grading.networks import build
 from voxfield.grading.rows import TrainingSet, infer
 from voxfield.grading.scans import choose_grid, feature_rows, read_scans
 from voxfield.grading.schedule import Method, Plan
-from voxfield.grading.start import take_over
+from voxfield.grading.start import take_over, tell_of_leak
 from voxfield.grading.study import Study
 from voxfield.grading.trainer import Training
 
@@ -69,6 +69,7 @@ def fit(
     grader = _untrained(study, grid, scaler, uses_image, recipe)
     if start is not None:
         take_over(grader.network, grader.network_config, grid, start, ctx)
+        tell_of_leak(start, study, ctx)
     data = grader.rows(volumes, values, [-1 if g is None else g for g in study.grades])
     if (numbers := study.reader_numbers()) is not None:
         data = replace(data, readers=torch.tensor(numbers))

@@ -9,6 +9,7 @@ from voxfield.context import Context
 from voxfield.errors import InputError
 from voxfield.grading.grader import FAMILY
 from voxfield.grading.inputs import InputGrid
+from voxfield.grading.study import Study
 
 ENCODER = "grading-encoder"  # the family of what `grading.pretrain` writes
 SEEN = ("trunk.", "pool.")  # what sees the image, and must fit
@@ -50,6 +51,22 @@ def take_over(network: Any, config: dict[str, Any], grid: InputGrid, model: Mode
     message = f"{len(taken)} of {len(own)} tensors are taken over from the given model"
     ctx.finding("continued", "info", f"{message}; fresh: {', '.join(left)}" if left else message, file=model.file)
     _compare_cells(grid, model, ctx)
+
+
+def tell_of_leak(model: Model, study: Study, ctx: Context) -> None:
+    """Tell where scans that are held out were among those that the model learnt from, by their subjects."""
+    examples = model.config.get("examples") or {}
+    learnt = {*model.config.get("subjects", ()), *examples.get("subjects", ())}
+    held_out = [
+        name for name, role in zip(study.subjects, study.roles, strict=True) if role != "train" and name in learnt
+    ]
+    if held_out:
+        message = (
+            f"{len(held_out)} rows that are held out bear the names of scans that the given model learnt from, the "
+            f"first is {held_out[0]}: their scores are too good; divide the cohort before the first training "
+            "(grading.split) and keep to that"
+        )
+        ctx.finding("learnt-before", "warning", message, file=model.file, value=len(held_out))
 
 
 def _words(config: dict[str, Any]) -> str:
