@@ -133,8 +133,6 @@ def test_what_a_siamese_network_can_not_see_is_told() -> None:
         build(config("siamese", 3), seed=0)
     with pytest.raises(SettingsError, match="none are given"):
         build(config("siamese", 0), seed=0)
-    with pytest.raises(SettingsError, match="a share of the width"):
-        build(config("siamese", 2, patch=1.5), seed=0)
     small = build(config("siamese", 2, channels=[4, 4, 4, 4], features=0), seed=0)
     with pytest.raises(SettingsError, match=r"patches of 8 cells.*too small for 4 levels; expected 9 or more"):
         small(torch.zeros(1, 1, 14, 14), None)
@@ -148,6 +146,13 @@ def test_options_of_a_network_are_read_and_judged() -> None:
         network_options("siamese", ["depht=3"])
     with pytest.raises(SettingsError, match="expected int"):
         network_options("residual", ["depth=deep"])
+    for name, option in (
+        ("siamese", "patch=1.5"), ("siamese", "dropout=1"), ("residual", "depth=0"), ("convolutional", "groups=0"),
+    ):  # fmt: skip
+        with pytest.raises(SettingsError, match=option.partition("=")[0]):
+            network_options(name, [option])
+    with pytest.raises(SettingsError, match="groups is 3 and a stage has 4 channels"):
+        build(config("residual", 2, groups=3), seed=0)
     with pytest.raises(SettingsError, match="nearest known one is 'residual'"):
         network_options("residuals", [])
 

@@ -74,17 +74,16 @@ def make(kind: str, registry: Mapping[str, str], name: str, options: Sequence[st
     """
     found = find(f"voxfield.grading.{kind}", registry, name)
     one = kind.removesuffix("s") if kind == "algorithms" else "loss"
-    owner, own = f"{one} {name!r}", fields(found)
-    values = parse_options(owner, {f.name: f.default for f in own}, options)
     hints = get_type_hints(found, include_extras=True)
-    bounded = SettingsModel(owner, {f.name: (hints[f.name], f.default) for f in own})
-    return found(**bounded.validate(values))
+    values = parse_options(f"{one} {name!r}", {f.name: (hints[f.name], f.default) for f in fields(found)}, options)
+    return found(**values)
 
 
-def parse_options(owner: str, known: Mapping[str, Any], options: Sequence[str]) -> dict[str, Any]:
+def parse_options(owner: str, known: Mapping[str, tuple[Any, Any]], options: Sequence[str]) -> dict[str, Any]:
     """Values of options such as `window=0.9`; a wrong one raises SettingsError.
 
-    owner  whose they are, for messages     known  name -> default, or dataclasses.MISSING where there is none
+    owner  whose they are, for messages
+    known  name -> annotated type and default, which is dataclasses.MISSING where there is none
     """
     values: dict[str, Any] = {}
     for option in options:
@@ -93,8 +92,8 @@ def parse_options(owner: str, known: Mapping[str, Any], options: Sequence[str]) 
             raise SettingsError(f"option {option!r} of {owner}: write name=value")
         if key not in known:
             raise SettingsError(f"{owner}: {unknown_key(key, known)}")
-        values[key] = _parse(f"{key!r} of {owner}", text, known[key])
-    return values
+        values[key] = _parse(f"{key!r} of {owner}", text, known[key][1])
+    return SettingsModel(owner, {key: known[key] for key in values}).validate(values)
 
 
 def _parse(place: str, text: str, default: Any) -> Any:

@@ -3,12 +3,12 @@
 A network is a `torch.nn.Module` with `embed(image, features) -> (n, width)`, a `head` from that to log-probabilities
 (n, grades), `forward(image, features)`, which is both in turn, and the number `width`. What can be pre-trained has a
 `trunk`, a `pool` and a `stride` (see `base`). A new one is one file and one line in NETWORKS, or an entry point; its
-keyword arguments with a default are its options.
+own keyword arguments with a default are its options, whose bounds are written as for the settings of a stage.
 """
 
 import inspect
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_type_hints
 
 from voxfield.grading.components import parse_options
 from voxfield.plugins import find
@@ -49,8 +49,10 @@ def build(config: dict[str, Any], seed: int) -> Any:
 
 def network_options(name: str, options: Sequence[str]) -> dict[str, Any]:
     """Options such as `depth=2` of a network by name, as `build` takes them; a wrong one raises SettingsError."""
-    parameters = inspect.signature(find(GROUP, NETWORKS, name)).parameters.values()
-    known = {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in SETTINGS}
+    found = find(GROUP, NETWORKS, name)
+    hints = get_type_hints(found.__init__, include_extras=True)
+    given = [p for p in inspect.signature(found).parameters.values() if p.default is not p.empty]
+    known = {p.name: (hints.get(p.name, Any), p.default) for p in given if p.name not in SETTINGS}
     return parse_options(f"network {name!r}", known, options)
 
 

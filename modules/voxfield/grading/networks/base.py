@@ -1,22 +1,34 @@
 """What the networks of the family share: a trunk over the image, pooling, tabulated features beside it, a head."""
 
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import torch
 from torch import Tensor, nn
 
+from voxfield.errors import SettingsError
 from voxfield.grading.networks import head
+
+
+class Beside(TypedDict):
+    """What every network takes beside the arguments of the part that sees the image; see `GradeNetwork`."""
+
+    features: int
+    hidden: int
+    grades: int
+    head_name: NotRequired[str]
 
 
 class GradeNetwork(nn.Module):  # type: ignore[misc]
     """Images, features or both to log-probabilities of grades; the parts are concatenated before the head.
 
-    trunk     module from images (n, 1, x, y[, z]) to maps (n, c, x', y'[, z']), or None without images
-    pool      module from those maps to (n, p)
-    pooled    entries of the embedding that come from the image
-    stride    cells of the image for each cell of the maps; a shift of the image by as many shifts the maps by one
-    features  number of tabulated inputs, 0 for none
-    hidden    width of the perceptron beside the straight line from features to the head, 0 for none
+    trunk      module from images (n, 1, x, y[, z]) to maps (n, c, x', y'[, z']), or None without images
+    pool       module from those maps to (n, p)
+    pooled     entries of the embedding that come from the image
+    stride     cells of the image for each cell of the maps; a shift of the image by as many shifts the maps by one
+    features   number of tabulated inputs, 0 for none
+    hidden     width of the perceptron beside the straight line from features to the head, 0 for none
+    grades     their number
+    head_name  see `networks.HEADS`
     """
 
     def __init__(
@@ -29,7 +41,7 @@ class GradeNetwork(nn.Module):  # type: ignore[misc]
         features: int,
         hidden: int,
         grades: int,
-        head_name: str,
+        head_name: str = "softmax",
     ) -> None:
         super().__init__()
         self.trunk, self.pool, self.stride = trunk, pool, stride
@@ -70,6 +82,13 @@ class MeanMax(nn.Module):  # type: ignore[misc]
 def convolution(dims: int) -> Any:
     """The convolution of planes or volumes."""
     return {2: nn.Conv2d, 3: nn.Conv3d}[dims]
+
+
+def normalisation(groups: int, width: int) -> Any:
+    """Group normalisation of maps with so many channels."""
+    if width % groups:
+        raise SettingsError(f"groups is {groups} and a stage has {width} channels; groups must divide all channels")
+    return nn.GroupNorm(groups, width)
 
 
 def _branch(features: int, hidden: int) -> Any:

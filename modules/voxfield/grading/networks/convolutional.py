@@ -4,11 +4,12 @@ Group normalisation, since batches are small and mix labelled with unlabelled sc
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Unpack
 
+from annotated_types import Ge
 from torch import nn
 
-from voxfield.grading.networks.base import GradeNetwork, MeanMax, convolution
+from voxfield.grading.networks.base import Beside, GradeNetwork, MeanMax, convolution, normalisation
 
 
 class GradeNet(GradeNetwork):
@@ -17,7 +18,7 @@ class GradeNet(GradeNetwork):
     dims      2 or 3, or 0 without images
     channels  of the stages; each halves the resolution
     groups    of the normalisation; must divide every entry of `channels`
-    others    see `GradeNetwork`
+    beside    see `GradeNetwork`
     """
 
     def __init__(
@@ -25,21 +26,15 @@ class GradeNet(GradeNetwork):
         *,
         dims: int,
         channels: Sequence[int],
-        features: int,
-        hidden: int,
-        grades: int,
-        head_name: str = "softmax",
-        groups: int = 4,
+        groups: Annotated[int, Ge(1)] = 4,
+        **beside: Unpack[Beside],
     ) -> None:
         super().__init__(
             _trunk(dims, channels, groups) if dims else None,
             MeanMax(),
             pooled=2 * channels[-1],
             stride=2 ** len(channels),
-            features=features,
-            hidden=hidden,
-            grades=grades,
-            head_name=head_name,
+            **beside,
         )
 
 
@@ -52,13 +47,13 @@ def _trunk(dims: int, channels: Sequence[int], groups: int) -> Any:
         size = 5 if stage == 0 and dims == 2 else 3
         layers += [
             layer(width, wide, size, stride=2, padding=size // 2, bias=False),
-            nn.GroupNorm(groups, wide),
+            normalisation(groups, wide),
             nn.SiLU(),
         ]
         if stage > 0:
             layers += [
                 layer(wide, wide, 3, padding=1, bias=False),
-                nn.GroupNorm(groups, wide),
+                normalisation(groups, wide),
                 nn.SiLU(),
             ]
         width = wide

@@ -8,11 +8,12 @@ quarter.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Unpack
 
+from annotated_types import Ge
 from torch import Tensor, nn
 
-from voxfield.grading.networks.base import GradeNetwork, MeanMax, convolution
+from voxfield.grading.networks.base import Beside, GradeNetwork, MeanMax, convolution, normalisation
 
 
 class ResidualNet(GradeNetwork):
@@ -22,7 +23,7 @@ class ResidualNet(GradeNetwork):
     channels  of the stages; each halves the resolution
     depth     blocks of a stage
     groups    of the normalisation; must divide every entry of `channels`
-    others    see `GradeNetwork`
+    beside    see `GradeNetwork`
     """
 
     def __init__(
@@ -30,22 +31,16 @@ class ResidualNet(GradeNetwork):
         *,
         dims: int,
         channels: Sequence[int],
-        features: int,
-        hidden: int,
-        grades: int,
-        head_name: str = "softmax",
-        depth: int = 1,
-        groups: int = 4,
+        depth: Annotated[int, Ge(1)] = 1,
+        groups: Annotated[int, Ge(1)] = 4,
+        **beside: Unpack[Beside],
     ) -> None:
         super().__init__(
             _trunk(dims, channels, depth, groups) if dims else None,
             MeanMax(),
             pooled=2 * channels[-1],
             stride=2 ** len(channels),
-            features=features,
-            hidden=hidden,
-            grades=grades,
-            head_name=head_name,
+            **beside,
         )
 
 
@@ -57,10 +52,10 @@ class Block(nn.Module):  # type: ignore[misc]
         layer = convolution(dims)
         self.shortcut = _shortcut(dims, width, wide, step)
         self.inner = nn.Sequential(
-            nn.GroupNorm(groups, width),
+            normalisation(groups, width),
             nn.SiLU(),
             layer(width, wide, 3, stride=step, padding=1, bias=False),
-            nn.GroupNorm(groups, wide),
+            normalisation(groups, wide),
             nn.SiLU(),
             layer(wide, wide, 3, padding=1, bias=False),
         )
@@ -90,4 +85,4 @@ def _trunk(dims: int, channels: Sequence[int], depth: int, groups: int) -> Any:
         for place in range(depth):
             blocks.append(Block(dims, width, wide, 2 if stage > 0 and place == 0 else 1, groups))
             width = wide
-    return nn.Sequential(*blocks, nn.GroupNorm(groups, width), nn.SiLU())
+    return nn.Sequential(*blocks, normalisation(groups, width), nn.SiLU())

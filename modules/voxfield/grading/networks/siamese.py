@@ -14,13 +14,14 @@ network compares methods and reads no knee.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Unpack
 
 import torch
+from annotated_types import Ge, Gt, Le, Lt
 from torch import Tensor, nn
 
 from voxfield.errors import SettingsError
-from voxfield.grading.networks.base import GradeNetwork
+from voxfield.grading.networks.base import Beside, GradeNetwork
 
 LEAST_CELLS = 2  # along a side of the last maps: instance normalisation of one cell is always 0
 
@@ -32,7 +33,7 @@ class SiameseNet(GradeNetwork):
     channels  of the levels; each but the first halves the resolution
     patch     side of a patch as a share of the width of the image; above 1/2 the two overlap
     dropout   share of the embedding's image part that is hidden while training
-    others    see `GradeNetwork`
+    beside    see `GradeNetwork`
     """
 
     def __init__(
@@ -40,27 +41,19 @@ class SiameseNet(GradeNetwork):
         *,
         dims: int,
         channels: Sequence[int],
-        features: int,
-        hidden: int,
-        grades: int,
-        head_name: str = "softmax",
-        patch: float = 4 / 7,
-        dropout: float = 0.35,
+        patch: Annotated[float, Gt(0), Le(1)] = 4 / 7,
+        dropout: Annotated[float, Ge(0), Lt(1)] = 0.35,
+        **beside: Unpack[Beside],
     ) -> None:
         if dims != 2:
             what = "none are given" if dims == 0 else "these are volumes"
             raise SettingsError(f"network 'siamese' grades planar images of a knee; {what}: choose another network")
-        if not 0 < patch <= 1:
-            raise SettingsError(f"patch of network 'siamese' is {patch:g}; expected a share of the width, above 0 to 1")
         super().__init__(
             _trunk(channels),
             RowsThenColumn(channels[-1]),
             pooled=2 * channels[-1],
             stride=2 ** (len(channels) - 1),
-            features=features,
-            hidden=hidden,
-            grades=grades,
-            head_name=head_name,
+            **beside,
         )
         self.patch, self.dropout = patch, nn.Dropout(dropout)
 
