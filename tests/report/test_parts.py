@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import tube
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxfield.artifacts import Centerline
+from voxfield.artifacts import Centerline, Image
 from voxfield.report import _numbers as numbers
 from voxfield.report import jobs
 from voxfield.report._chart import runs, spread
@@ -113,6 +114,25 @@ def test_scale_is_transparent_where_nothing_is_known() -> None:
     assert pixels[:, 3].tolist() == [0, 255, 255, 255]
     assert (pixels[2] == pixels[3]).all()
     assert [tick["text"] for tick in scale.bar()["ticks"]] == ["0.0", "0.5", "1.0", "1.5", "2.0"]
+
+
+def test_zero_is_the_middle_of_the_colours_where_pressures_have_both_signs(made: dict[str, Any]) -> None:
+    from voxfield.report._material import Material
+    from voxfield.report._pressure import pressure_pictures
+    from voxfield.report._sheet import Sheet
+
+    def bar(added: float) -> dict[str, Any]:
+        values = np.where(made["pressure"].data != 0, made["pressure"].data + added, 0)
+        material = Material(**{**made, "pressure": Image(values, made["pressure"].affine, unit="Pa")})
+        return pressure_pictures(material, Sheet((10.0, 10.0)))[1]
+
+    one_sign = bar(0.0)
+    both = bar(-0.4 * float(made["pressure"].data.min()))
+    assert [tick["at"] for tick in both["ticks"] if tick["text"] == "0"] == [50.0]
+    ends = re.findall(r"#(..)..(..)", both["gradient"])
+    assert int(ends[0][1], 16) > int(ends[0][0], 16) + 50  # blue below
+    assert int(ends[-1][0], 16) > int(ends[-1][1], 16) + 50  # red above
+    assert both["gradient"] != one_sign["gradient"]
 
 
 def test_curve_is_broken_at_a_bridge(made: dict[str, Any]) -> None:

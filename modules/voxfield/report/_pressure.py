@@ -12,7 +12,7 @@ from voxfield.report._chart import Chart, padded
 from voxfield.report._flow import projected
 from voxfield.report._material import Material
 from voxfield.report._numbers import PASCAL_PER_MMHG
-from voxfield.report._raster import Scale, span
+from voxfield.report._raster import Scale
 from voxfield.report._sheet import Sheet
 from voxfield.report._tree import BRIDGE, Way, ways
 from voxfield.report._view import read
@@ -23,12 +23,12 @@ NEAR_MM = 8.0  # an end of the tree carries the name of an opening that is at mo
 
 
 def pressure_pictures(material: Material, sheet: Sheet) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Mean pressure along the line of sight in three views, and the colour bar."""
+    """Mean pressure along the line of sight in three views, and the colour bar, with a colour of its own for 0."""
     pressure = material.pressure
     if pressure is None:
         raise RuntimeError("pictures of the pressure need one")
     values = at_moment(pressure, material.moment)
-    scale = Scale("pressure", "Pa", *span(values[values != 0]), "cividis")
+    scale = Scale.of_values("pressure", "Pa", values[values != 0], "cividis")
     what = (values, pressure, "mean")
     return projected(material, sheet, what, scale, "pressure", "mean"), scale.bar()
 

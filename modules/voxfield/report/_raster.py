@@ -45,12 +45,12 @@ class Scale:
         return cls(name, unit_text(unit), *span(sizes, zero=True), colours)
 
     @classmethod
-    def of_values(cls, name: str, unit: str | None, values: Floats) -> Self:
-        """Of numbers with a sign: from the lowest to the highest, or about 0 where there are both signs."""
+    def of_values(cls, name: str, unit: str | None, values: Floats, colours: str = "viridis") -> Self:
+        """Of numbers with a sign: from the lowest to the highest, or about 0, in other colours, where signs mix."""
         if values.min() < 0 < values.max():
             _, end = span(np.abs(values), zero=True)
             return cls(name, unit_text(unit), -end, end, "coolwarm")
-        return cls(name, unit_text(unit), *span(values), "viridis")
+        return cls(name, unit_text(unit), *span(values), colours)
 
     def place(self, values: Any) -> Floats:
         """Values as 0 .. 1 along the map."""
