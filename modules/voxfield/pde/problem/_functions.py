@@ -1,0 +1,84 @@
+"""Functions of a posed problem: formulas and given grids behind one call that refuses values that are not finite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voxfield.errors import InputError
+from voxfield.pde.problem.formula import Formula
+
+if TYPE_CHECKING:
+    from voxfield.artifacts import GridField
+    from voxfield.pde.problem._domain import Axis
+    from voxfield.pde.problem.operator import Array
+
+SLACK = 1e-9  # of an axis, by which a given grid may miss an end
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of coordinates, one array an axis of `names`; they broadcast, and the values have their common shape.
+
+    what  for messages, such as "the forcing"
+    rule  a formula, or whatever computes the values
+    """
+
+    what: str
+    names: tuple[str, ...]
+    rule: Formula | Callable[..., Array]
+
+    def __call__(self, *coordinates: Array) -> Array:
+        """Values. Raises InputError with the place of the first that is not finite."""
+        values = np.asarray(self.rule(*coordinates), dtype=np.float64)
+        if not np.isfinite(values).all():
+            where = tuple(np.argwhere(~np.isfinite(values))[0])
+            places = [np.broadcast_to(c, values.shape)[where] for c in coordinates]
+            at = ", ".join(f"{name} = {place:.6g}" for name, place in zip(self.names, places, strict=True))
+            text = f" ({self.rule.text})" if isinstance(self.rule, Formula) else ""
+            raise InputError(f"{self.what}{text} is {values[where]} at {at}; expected finite numbers everywhere")
+        return values
+
+    @property
+    def zero(self) -> bool:
+        """Whether it is known to vanish."""
+        return isinstance(self.rule, Formula) and self.rule.zero
+
+
+def on_grid(what: str, field: GridField, axes: Sequence[Axis]) -> Function:
+    """Cubic splines through a given grid, which must span the axes. Open meshes only: one varying axis an array."""
+    names = tuple(axis.name for axis in axes)
+    if tuple(field.axes) != names:
+        raise InputError(f"has the axes {', '.join(field.axes)}; {what} needs {', '.join(names)}", file=field.file)
+    if not np.isfinite(field.values).all():
+        bad = int((~np.isfinite(field.values)).sum())
+        raise InputError(
+            f"{what} has {bad:,} values that are not finite (NaN); expected finite numbers", file=field.file
+        )
+    for axis in axes:
+        points = field.axes[axis.name]
+        if (
+            len(points) < 2
+            or points[0] > axis.low + SLACK * axis.length
+            or points[-1] < axis.high - SLACK * axis.length
+        ):
+            raise InputError(
+                f"{what} is given on {axis.name} = {points[0]:g} to {points[-1]:g} ({len(points)} points); "
+                f"expected at least {axis.low:g} to {axis.high:g}",
+                file=field.file,
+            )
+    return Function(what, names, lambda *coordinates: spline(field, coordinates))
+
+
+def spline(field: GridField, coordinates: Sequence[Array]) -> Array:
+    """Values of a field on an open mesh, by cubic splines along each axis (of lower degree where points are few)."""
+    from scipy.interpolate import make_interp_spline
+
+    values = field.values
+    for number, (points, wanted) in enumerate(zip(field.axes.values(), coordinates, strict=True)):
+        through = make_interp_spline(points, values, k=min(3, len(points) - 1), axis=number)
+        values = np.moveaxis(np.moveaxis(through(np.ravel(wanted)), number, 0), 0, number)
+    return np.asarray(values)
