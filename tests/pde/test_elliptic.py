@@ -10,7 +10,7 @@ from scipy.sparse.linalg import spsolve
 
 from pde.exact import bent_tube
 from voxfield.errors import InputError
-from voxfield.pde import EllipticSolver, VoxelDomain, _elliptic
+from voxfield.pde import EllipticSolver, VoxelDomain
 
 
 @settings(max_examples=40, deadline=None)
@@ -34,9 +34,7 @@ def dirichlet_system() -> tuple[VoxelDomain, sparse.csr_array, np.ndarray]:
     return domain, matrix, rhs[:, None]
 
 
-@pytest.mark.parametrize("size", [_elliptic.AMG_SIZE, 0], ids=["two-level", "amg"])
-def test_dirichlet_solution_is_that_of_a_direct_solver(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_elliptic, "AMG_SIZE", size)
+def test_dirichlet_solution_is_that_of_a_direct_solver() -> None:
     domain, matrix, rhs = dirichlet_system()
     solution = EllipticSolver(matrix, domain.cells, rtol=1e-10).solve(rhs)
     np.testing.assert_allclose(solution.values[:, 0], spsolve(matrix.tocsc(), rhs[:, 0]), atol=1e-8)

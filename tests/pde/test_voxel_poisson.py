@@ -211,7 +211,7 @@ def test_agrees_with_a_direct_factorisation() -> None:
     solver = shell()
     forcing = np.random.default_rng(0).standard_normal(solver.domain.size)
     found = solver.solve(forcing, {X_LOW: 0.0}).values
-    np.testing.assert_allclose(found, spsolve(solver.solver.matrix.tocsc(), forcing), rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(found, spsolve(solver.solver.network.matrix.tocsc(), forcing), rtol=1e-7, atol=1e-9)
 
 
 def test_many_right_sides_at_once_are_as_one_by_one() -> None:

@@ -4,7 +4,7 @@ Unknowns live at the centres of the active voxels, in C order of the mask; fluxe
 faces, the faces between two active voxels. Leaving out all other faces *is* the natural (Neumann)
 condition, so nothing here knows walls.
 
-Lengths are metres; `spacing` may differ along the three voxel axes.
+`spacing` may differ along the three voxel axes; its unit is the unit of length, metres in `pde.pressure`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-    Ints = NDArray[np.intp]
+    Ints = NDArray[np.signedinteger]
     Mask = NDArray[np.bool_]
 
 
@@ -29,7 +29,7 @@ class VoxelDomain:
     """Active voxels of a box.
 
     mask     (x, y, z)  True where the PDE holds
-    spacing  (3,)       metres along the voxel axes
+    spacing  (3,)       along the voxel axes
     """
 
     mask: Mask
@@ -40,12 +40,11 @@ class VoxelDomain:
         """Voxel indices of the unknowns (n, 3), in C order."""
         return np.argwhere(self.mask)
 
-    @cached_property
+    @property
     def index(self) -> Ints:
         """Number of each voxel's unknown (x, y, z); n, one past the last, outside."""
-        numbers = np.full(self.mask.shape, self.size, dtype=np.intp)
-        numbers[self.mask] = np.arange(self.size)
-        return numbers
+        inner = slice(_PAD, -_PAD)
+        return self._padded_index[inner, inner, inner]
 
     @cached_property
     def size(self) -> int:
@@ -54,13 +53,14 @@ class VoxelDomain:
 
     @property
     def voxel_volume(self) -> float:
-        """Cubic metres."""
+        """Product of the spacings."""
         return float(np.prod(self.spacing))
 
     def neighbour(self, offset: tuple[int, int, int]) -> Ints:
         """Number of the unknown at `offset` voxels from each unknown (n,); n where that voxel is outside."""
-        x, y, z = (self.cells + _PAD + offset).T
-        return np.asarray(self._padded_index[x, y, z])
+        places, index = self._padded_places, self._padded_index
+        jump = np.dot(offset, (index.shape[1] * index.shape[2], index.shape[2], 1))
+        return np.asarray(index.ravel()[places + jump])
 
     @cached_property
     def faces(self) -> tuple[tuple[Ints, Ints], ...]:
@@ -80,7 +80,7 @@ class VoxelDomain:
 
     @cached_property
     def gradient(self) -> sparse.csr_array:
-        """Difference quotient (f, n) across every interior face, those of axis 0 first; per metre."""
+        """Difference quotient (f, n) across every interior face, those of axis 0 first; per unit of length."""
         blocks = [
             _differences(lower, upper, self.size) / step
             for (lower, upper), step in zip(self.faces, self.spacing, strict=True)
@@ -99,12 +99,20 @@ class VoxelDomain:
 
     @cached_property
     def stiffness(self) -> sparse.csr_array:
-        """Gram matrix of the gradient (n, n), per square metre: the weak Laplacian over the voxel volume."""
+        """Gram matrix of the gradient (n, n): the weak Laplacian over the voxel volume."""
         return sparse.csr_array(self.divergence @ self.gradient)
 
     @cached_property
     def _padded_index(self) -> Ints:
-        return np.pad(self.index, _PAD, constant_values=self.size)
+        padded = np.full([n + 2 * _PAD for n in self.mask.shape], self.size, dtype=np.int32)
+        inner = slice(_PAD, -_PAD)
+        padded[inner, inner, inner][self.mask] = np.arange(self.size)
+        return padded
+
+    @cached_property
+    def _padded_places(self) -> Ints:
+        """Place of each unknown in the flattened padded box (n,)."""
+        return np.flatnonzero(self._padded_index.ravel() < self.size)
 
     def dense(self, values: Floats, fill: float = 0.0) -> Floats:
         """Put values (n, ...) of the unknowns back into the box (x, y, z, ...)."""

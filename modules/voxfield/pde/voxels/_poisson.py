@@ -15,11 +15,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy import sparse
 
 from voxfield.errors import InputError
 from voxfield.pde._domain import VoxelDomain
-from voxfield.pde._elliptic import EllipticSolver, Solution
+from voxfield.pde.voxels._network import Network
+from voxfield.pde.voxels._solver import NetworkSolver, Solution
 from voxfield.pde.voxels._walls import wall_faces
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class VoxelPoisson:
         coefficient: Floats | float = 1.0,
         absorption: Floats | float = 0.0,
         rtol: float = 1e-8,
-        max_iterations: int = 5000,
+        max_iterations: int = 1000,
     ) -> None:
         self.domain = _domain(mask, spacing)
         self.conditions = dict(conditions or {})
@@ -73,7 +73,7 @@ class VoxelPoisson:
         self.absorption = self._per_voxel("absorption", absorption)
         if self.absorption.min() < 0:
             raise InputError(f"the absorption is {self.absorption.min():g} somewhere; expected 0 or more")
-        self.solver = EllipticSolver(self._matrix(), self.domain.cells, rtol=rtol, max_iterations=max_iterations)
+        self.solver = NetworkSolver(self._network(), rtol=rtol, max_iterations=max_iterations)
 
     def solve(
         self,
@@ -126,20 +126,17 @@ class VoxelPoisson:
                 )
         return faces
 
-    def _matrix(self) -> sparse.csr_array:
+    def _network(self) -> Network:
         """Rows per unit of volume."""
-        gradient = self.domain.gradient
-        flux = sparse.diags_array(self._face_coefficients()) @ gradient
-        diagonal = self.absorption.copy()
+        leak = self.absorption.copy()
         for label, faces in self.faces.items():
             if self.conditions[label] == "dirichlet":
-                np.add.at(diagonal, faces.cells, self._wall_conductance(faces))
-        return sparse.csr_array(self.domain.divergence @ flux + sparse.diags_array(diagonal))
-
-    def _face_coefficients(self) -> Floats:
-        """Harmonic mean of the coefficient at every interior face."""
-        a = self.coefficient
-        return np.concatenate([2 * a[low] * a[high] / (a[low] + a[high]) for low, high in self.domain.faces])
+                leak += np.bincount(faces.cells, weights=self._wall_conductance(faces), minlength=self.domain.size)
+        lower, upper = (np.concatenate(ends) for ends in zip(*self.domain.faces, strict=True))
+        steps = np.repeat(self.domain.spacing, self.domain.face_counts)
+        resistance = 1 / self.coefficient
+        conductance = 2 / (resistance[lower] + resistance[upper]) / steps**2
+        return Network(self.domain.cells, lower, upper, conductance, leak)
 
     def _wall_conductance(self, faces: WallFaces) -> Floats:
         return np.asarray(2 * self.coefficient[faces.cells] / faces.steps**2)
