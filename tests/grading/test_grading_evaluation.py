@@ -89,6 +89,15 @@ def test_ranges_of_each_grade_stand_beside_their_coverage() -> None:
     assert "test_coverage_range_5_95" not in sets["coverage_per_grade"]["1"]
 
 
+def test_the_farthest_scans_come_first_and_once() -> None:
+    predictions, cohort = case()  # .1, .9, .4 and .6 grades away
+    found = evaluate(predictions, cohort, farthest_scans=3, bootstrap=10).farthest
+    assert found.column("subject") == ["b", "d", "c"]
+    assert found.column("grade") == [0, 0, 1]
+    twice = Cohort({**cohort.columns, "subject": list("abbd"), "patient": list("abbd")})
+    assert evaluate(predictions, twice, bootstrap=10).farthest.column("subject") == ["b", "d", "a"]
+
+
 def test_everything_may_be_abstained_from() -> None:
     cohort = Cohort({"subject": ["a"], "grade": [0], "split": ["test"]})
     made = evaluate([said(0.5, None, certified=False, abstained=True)], cohort, bootstrap=10).metrics.values

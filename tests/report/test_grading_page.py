@@ -1,5 +1,6 @@
 """report.grading: the page and the card say what the predictions say, and what they can not say."""
 
+import io
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,8 +9,9 @@ import pytest
 from html_check import Page
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image as Opened
 
-from voxfield.artifacts import Cohort, Image, Metrics
+from voxfield.artifacts import Cohort, Image, Metrics, Picture
 from voxfield.errors import InputError, SettingsError
 from voxfield.report import grading
 from voxfield.report._graded import Graded, picture
@@ -66,7 +68,8 @@ class TestGradingPage(StageContract):
         return {
             "cohort": cohort(), "predictions": [prediction(g) for g in GRADE], "scores": scores(),
             "splits": Metrics({"parts": {"test": part}, "excluded": ["s9"]}), "trainings": [trained(30, 0.5)],
-            "images": images(),
+            "images": images(), "explained": Cohort({"subject": ["s4"], "grade": [2]}),
+            "overlays": [Picture(np.arange(48, dtype=np.uint8).reshape(4, 4, 3))],
         }  # fmt: skip
 
 
@@ -110,6 +113,21 @@ def test_sets_are_described_with_the_range_of_their_coverage() -> None:
     unsure = [prediction(g, certified=n > 1, unlike_training=n == 0) for n, g in enumerate(GRADE)]
     made = Page(grading(cohort(), unsure, scores()).page.pages["index.html"].decode())
     assert "Withheld for 2 of 6 cases, 1 of which are unlike" in made.text
+
+
+def test_overlays_stand_beside_their_cases() -> None:
+    red = Picture(np.full((4, 4, 3), (255, 0, 0), np.uint8))
+    explained = Cohort({"subject": ["s4"], "grade": [2]})
+    made = grading(cohort(), [prediction(g) for g in GRADE], scores(), explained=explained, overlays=[red])
+    html = made.page.pages["index.html"].decode()
+    assert not Page(html).faults
+    assert html.count('src="assets/explained-s4.png"') == 2  # among those of grade 2, and as the farthest
+    with Opened.open(io.BytesIO(made.page.pages["assets/explained-s4.png"])) as picture:
+        assert np.array_equal(np.asarray(picture.convert("RGB")), red.pixels)
+    assert "red raised the expected grade and blue lowered it" in html
+    assert "red raised" not in page()[0].text
+    with pytest.raises(InputError, match="0 overlays for 1 explained rows"):
+        grading(cohort(), [prediction(g) for g in GRADE], scores(), explained=explained)
 
 
 def test_a_learning_curve_is_drawn_where_labels_differ() -> None:

@@ -20,15 +20,17 @@ class Evaluation(NamedTuple):
 
     metrics: Metrics
     rows: Table
+    farthest: Cohort
 
 
-@stage(resources=Resources(mem_mb=1000, runtime=10), version=2)
+@stage(resources=Resources(mem_mb=1000, runtime=10), version=3)
 def evaluate(
     predictions: Sequence[Metrics],
     cohort: Cohort,
     training: Metrics | None = None,
     *,
     bootstrap: Annotated[int, Ge(1)] = 1000,
+    farthest_scans: Annotated[int, Ge(1)] = 6,
     ctx: Context = Context(),
 ) -> Evaluation:
     """Judge predictions against the cohort's grades, on test patients only.
@@ -42,9 +44,12 @@ def evaluate(
                  `abstained`, the share of scans left to a person, and under `answered` the scores of the others
     rows         one row a test scan: subject, patient, grade, probability_0.., set_low, set_high, certified, abstained;
                  what `grading.compare` takes
+    farthest     subject, patient and grade of the test scans whose distributions lie farthest from the grade as read,
+                 the farthest first; what `grading.explain --each` may take
 
     Settings
     bootstrap: draws of the patient bootstrap.
+    farthest_scans: how many scans `farthest` holds.
     """
     from voxfield.grading.metrics.card import report_card
 
@@ -66,7 +71,7 @@ def evaluate(
     card["abstained"] = _share(rows, bootstrap, rng)
     answered = [row for row in rows if not row["abstained"]]
     card["answered"] = report_card(*_graded(answered), rng=rng, draws=bootstrap)
-    return Evaluation(Metrics(card), Table.from_rows(rows))
+    return Evaluation(Metrics(card), Table.from_rows(rows), _farthest(rows, farthest_scans))
 
 
 def _row(prediction: Metrics, subject: str, patient: str, grade: int) -> dict[str, Any]:
@@ -108,6 +113,16 @@ def _graded(rows: Sequence[dict[str, Any]]) -> "tuple[np.ndarray, list[int], lis
 
     p = np.array([[x for name, x in row.items() if name.startswith("probability_")] for row in rows])
     return p, [row["grade"] for row in rows], [row["patient"] for row in rows]
+
+
+def _farthest(rows: Sequence[dict[str, Any]], count: int) -> Cohort:
+    from voxfield.grading.metrics.scores import expected_distance
+
+    p, grades, _ = _graded(rows)
+    ordered = [rows[i] for i in (-expected_distance(p, grades)).argsort(kind="stable")]
+    scans = {row["subject"]: row for row in reversed(ordered)}  # of several readings the farthest
+    chosen = [row for row in ordered if scans[row["subject"]] is row][:count]
+    return Cohort.from_rows([{name: row[name] for name in ("subject", "patient", "grade")} for row in chosen])
 
 
 def _sets(

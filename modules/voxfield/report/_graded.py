@@ -8,9 +8,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from voxfield.artifacts import Cohort, Image, Metrics
+from voxfield.artifacts import Cohort, Image, Metrics, Picture
 from voxfield.errors import InputError
-from voxfield.report._raster import Bytes, grey, window
+from voxfield.grading.metrics.scores import expected_distance
+from voxfield.report._raster import Bytes, grey, png, window
 from voxfield.report._view import VIEWS, body_axes
 
 Floats = NDArray[np.float64]
@@ -70,7 +71,7 @@ class Graded:
     @cached_property
     def distance(self) -> Floats:
         """Expected distance of the distribution to the reader's grade, in grades, (n,)."""
-        return np.asarray((self.probabilities * np.abs(np.arange(self.count) - self.truth[:, None])).sum(1))
+        return expected_distance(self.probabilities, self.truth)
 
     def examples(self) -> dict[int, list[int]]:
         """Grade as read -> cases at the quantiles of the distance, the best first; each case once."""
@@ -100,6 +101,12 @@ class Graded:
             "missed": bool(low >= 0 and not low <= self.truth[row] <= high),
             "probability": float(self.probabilities[row, self.truth[row]]),
         }
+
+
+def rgb_png(picture: Picture) -> bytes:
+    """The file of a picture in colour."""
+    opaque = np.full((*picture.pixels.shape[:2], 1), 255, np.uint8)
+    return png(np.concatenate([picture.pixels, opaque], axis=2))
 
 
 def picture(image: Image) -> Bytes:

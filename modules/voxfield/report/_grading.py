@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from voxfield.artifacts import Cohort, Image, Metrics, Report
+from voxfield.artifacts import Cohort, Image, Metrics, Picture, Report
 from voxfield.errors import InputError, SettingsError
 from voxfield.stage import Context, Resources, stage
 
@@ -43,6 +43,8 @@ def grading(
     choice: Metrics | None = None,
     comparison: Metrics | None = None,
     images: Sequence[Image] | None = None,
+    explained: Cohort | None = None,
+    overlays: Sequence[Picture] | None = None,
     *,
     title: str = "Grades",
     claim: str = "",
@@ -61,6 +63,8 @@ def grading(
     choice       of `grading.choose`
     comparison   of `grading.compare`, of the same trainings
     images       one for each row, for the examples; planes are shown as they are looked at
+    explained    rows of `cohort` that were explained, such as `farthest` of `grading.evaluate`
+    overlays     of `grading.explain`, one for each of them
 
     Settings
     title: heading of the page
@@ -81,12 +85,13 @@ def grading(
     if images and len(images) != len(cohort):
         raise InputError(f"{len(images)} images for {len(cohort)} rows of the cohort; expected one for each")
     cases = Graded.of(cohort, predictions)
+    explanations = _explanations(explained, overlays)
     named = [
         ("test cohort", cohort), ("scores", scores), ("splits", splits), ("choice", choice),
         ("comparison", comparison),
         *((f"training {name}", run) for name, run in zip(names, runs, strict=True)), ("prediction", predictions[0]),
     ]  # fmt: skip
-    made = _Parts(cases, scores, splits, runs, names, choice, comparison, images, predictions)
+    made = _Parts(cases, scores, splits, runs, names, choice, comparison, images, predictions, explanations)
     return _pages(made, [(name, a) for name, a in named if a is not None], title, claim, failures, run_folder)
 
 
@@ -102,6 +107,15 @@ class _Parts(NamedTuple):
     comparison: Metrics | None
     images: Sequence[Image] | None
     predictions: Sequence[Metrics]
+    explanations: Mapping[str, Picture]
+
+
+def _explanations(explained: Cohort | None, overlays: Sequence[Picture] | None) -> dict[str, Picture]:
+    """Overlays by subject."""
+    subjects = [] if explained is None else [str(subject) for subject in explained.column("subject")]
+    if len(subjects) != len(overlays or ()):
+        raise InputError(f"{len(overlays or ())} overlays for {len(subjects)} explained rows; expected one for each")
+    return dict(zip(subjects, overlays or (), strict=True))
 
 
 def _pages(
@@ -135,14 +149,18 @@ def _pages(
 def _sections(own: _Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
     """What the template draws, and the pictures behind it."""
     from voxfield.report import _graded_tables as tables
+    from voxfield.report._graded import rgb_png
     from voxfield.report._graded_charts import learning_curve, reliability
 
     cases, sets = own.cases, own.scores.values.get("sets", {})
     examples, worst = cases.examples(), cases.worst()
     assets = _pictures(own.images, {*worst, *(row for rows in examples.values() for row in rows)})
+    tinted = {subject: f"assets/explained-{subject}.png" for subject in own.explanations}
+    assets |= {tinted[subject]: rgb_png(overlay) for subject, overlay in own.explanations.items()}
 
     def shown(row: int) -> dict[str, Any]:
-        return {**cases.shown(row), "picture": f"assets/case-{row}.png" if own.images else ""}
+        picture = f"assets/case-{row}.png" if own.images else ""
+        return {**cases.shown(row), "picture": picture, "overlay": tinted.get(cases.subjects[row], "")}
 
     points = tables.curve_points(own.trainings)
     return {
@@ -159,6 +177,7 @@ def _sections(own: _Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
         "curve": learning_curve(points) if points else "",
         "examples": {grade: [shown(row) for row in rows] for grade, rows in examples.items()},
         "worst": [shown(row) for row in worst],
+        "explained": bool(tinted),
         "parts_table": tables.part_rows(own.splits, own.trainings),
         "excluded": [] if own.splits is None else own.splits.values.get("excluded", []),
     }, assets

@@ -106,6 +106,12 @@ def ranked_probability(probabilities: ArrayLike, truth: ArrayLike) -> Floats:
     return np.asarray(((np.cumsum(p, axis=1)[:, :-1] - reached) ** 2).sum(1) / (k - 1))
 
 
+def expected_distance(probabilities: ArrayLike, truth: ArrayLike) -> Floats:
+    """Mean distance of a grade drawn from each distribution to the true one, in grades; (n,) from (n, k) and (n,)."""
+    p = np.asarray(probabilities, dtype=np.float64)
+    return np.asarray((p * np.abs(np.arange(p.shape[1]) - np.asarray(truth)[:, None])).sum(1))
+
+
 def calibration_error(
     probabilities: ArrayLike, truth: ArrayLike, weights: ArrayLike | None = None, bins: int = 15
 ) -> Floats:
