@@ -70,15 +70,15 @@ def on_grid(what: str, field: GridField, axes: Sequence[Axis]) -> Function:
                 f"expected at least {axis.low:g} to {axis.high:g}",
                 file=field.file,
             )
-    return Function(what, names, lambda *coordinates: spline(field, coordinates))
+    grid = list(field.axes.values())
+    return Function(what, names, lambda *coordinates: spline(grid, field.values, coordinates))
 
 
-def spline(field: GridField, coordinates: Sequence[Array]) -> Array:
-    """Values of a field on an open mesh, by cubic splines along each axis (of lower degree where points are few)."""
+def spline(points: Sequence[Array], values: Array, coordinates: Sequence[Array]) -> Array:
+    """Tensor values on an open mesh, by cubic splines along each axis (of lower degree where points are few)."""
     from scipy.interpolate import make_interp_spline
 
-    values = field.values
-    for number, (points, wanted) in enumerate(zip(field.axes.values(), coordinates, strict=True)):
-        through = make_interp_spline(points, values, k=min(3, len(points) - 1), axis=number)
-        values = np.moveaxis(np.moveaxis(through(np.ravel(wanted)), number, 0), 0, number)
+    for number, (nodes, wanted) in enumerate(zip(points, coordinates, strict=True)):
+        through = make_interp_spline(nodes, values, k=min(3, len(nodes) - 1), axis=number)
+        values = through(np.ravel(wanted))
     return np.asarray(values)

@@ -68,8 +68,8 @@ def require_carried(problem: PosedProblem, points: Sequence[int], per_wave: floa
             for own, m in zip(problem.box.axes, points, strict=True)
         ]
         raise InputError(
-            f"{what} has {number / axis.length:.4g} waves a unit of {axis.name} ({axis.unit}), {number:.0f} over the axis; "
-            f"a grid of {n} points carries {n / per_wave:.0f} of them; one that would: points = {needed}"
+            f"{what} has {number / axis.length:.4g} waves a unit of {axis.name} ({axis.unit}), {number:.0f} over the "
+            f"axis; a grid of {n} points carries {n / per_wave:.0f} of them; one that would: points = {needed}"
         )
 
 

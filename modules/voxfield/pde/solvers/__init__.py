@@ -1,0 +1,19 @@
+"""Solvers by name; an installed package adds one through the entry points `voxfield.pde.solvers`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from voxfield.plugins import find
+
+if TYPE_CHECKING:
+    from voxfield.pde.solvers._protocol import Solver
+
+SOLVERS = {
+    "finite_volume": "voxfield.pde.solvers.finite_volume:SOLVER",
+}
+
+
+def solver(name: str) -> Solver:
+    """The solver of that name. Raises SettingsError for an unknown one, with the nearest known."""
+    return cast("Solver", find("voxfield.pde.solvers", SOLVERS, name))

@@ -1,0 +1,57 @@
+"""What a solver is: it says whether it fits a problem, how fine a grid it wants, and solves on any grid.
+
+Every solver gives its values on the grid that it is asked for, by its own means of interpolation (polynomials,
+trigonometric sums, splines, a posterior), so that solutions of different solvers lie on one grid and can be subtracted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from voxfield.context import Context
+from voxfield.pde.problem import PosedProblem
+from voxfield.pde.problem.operator import Array
+
+
+@dataclass(frozen=True)
+class Solved:
+    """What a solver found.
+
+    values              on the open mesh that was asked for
+    residual            of its own discrete equations, relative to their right side
+    iterations          of the method that took most of them; 1 where it is direct
+    standard_deviation  like values, where the solver tells one
+    facts               more that is worth telling, plain values
+    """
+
+    values: Array
+    residual: float
+    iterations: int
+    standard_deviation: Array | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Solver(Protocol):
+    """A solver of posed problems.
+
+    order  of its error in the width of the grid; None where it falls faster than any power
+    """
+
+    order: float | None
+
+    def fits(self, problem: PosedProblem) -> str:
+        """Why it can not solve this problem; "" where it can."""
+
+    def points(self, problem: PosedProblem) -> tuple[int, ...]:
+        """Points along each axis that are enough by its own judgement, or as many as it takes on."""
+
+    def coarser(self, points: Sequence[int]) -> tuple[int, ...]:
+        """The second grid, whose solution tells the error of the first."""
+
+    def solve(self, problem: PosedProblem, points: Sequence[int], at: Sequence[Array], ctx: Context) -> Solved:
+        """Solve on a grid of that many points, and tell the values at the axes `at` (n_i,).
+
+        Raises InputError where the grid can not carry what is given, and where the method does not converge.
+        """
