@@ -1,4 +1,4 @@
-"""Tangent fields on point clouds: error, coverage and cost of `fields.fit`, beside splines, an exact GP and RVGP.
+"""Tangent fields on point clouds: error and coverage of `fields.fit`, beside splines, an exact GP and RVGP.
 
 Random points of a sphere, a torus, a bumpy surface and two wavy sheets at gaps of 1, 2 and 4 mean spacings, no normals;
 fields are sums of plane waves seen through the tangent planes, so that no Laplacian has a part in them. Noise is
@@ -6,17 +6,15 @@ isotropic in space. Errors are relative L2 on the points that were not observed.
 projected on the same estimated frames, and on the exact tangent planes; exact Gaussian kernels per component (GPyTorch,
 60 steps of Adam, first seed), projected; our own intrinsic kernel alone, which is RVGP's prior. Coverage is over
 independent draws of surface, points, field and noise: the field itself (latent), and a second measurement (observed).
+Cost against the number of points is `rvgp_cost.py`.
 
 RVGP itself (GPflow, TensorFlow 2.12) does not install beside this; its figures, on other fields of the same kind, are
 quoted from measurements of its published code on one thread.
 """
 
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,16 +22,14 @@ from scipy.interpolate import RBFInterpolator
 
 from _common import Claim, finish, options
 from _tangent_fields import Case, Floats, case
-from voxfield.fields.manifold import Domain, FieldGP, Wishes, fit, from_points, modes
+from voxfield.fields.manifold import Domain, FieldGP, Wishes, fit, from_points
 from voxfield.intervals import NORMAL_95
-from voxfield.records import peak_memory_mb
 
 NAMES = ("sphere", "torus", "bumpy", "sheets 1", "sheets 2", "sheets 4")
 SHARES = (0.1, 0.3, 0.5)
 NOISES = (0.0, 0.2)
 COUNT = 1000
 DRAWS, SMALL = 50, 300
-SIZES = (1000, 3000, 10_000, 30_000, 100_000)
 PUBLISHED = (
     {"RVGP on": "sphere, 500 points", "10 %": 0.163, "30 %": 0.112, "50 %": 0.111, "latent coverage": ".75/.62/.54",
      "fit CPU s": "-/-/5.4"},
@@ -193,50 +189,6 @@ def _held(run: Run) -> tuple[float, float]:
     return float(latent[run.rest].mean()), float((np.abs(mean - again) <= NORMAL_95 * spread)[run.rest].mean())
 
 
-def cost(sizes: Sequence[int]) -> list[dict[str, Any]]:
-    """Time and memory against the number of points, each in a process of its own."""
-    rows = []
-    for size in sizes:
-        command = [sys.executable, __file__, "--child", str(size)]
-        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        line = next(part for part in text.splitlines() if part.startswith("RESULT "))
-        keys = ("graph", "modes, settings", "mean and sd", "relative L2", "peak MiB")
-        rows.append({"points": size, **dict(zip(keys, map(float, line.split()[1:]), strict=True))})
-    return rows
-
-
-def child(size: int) -> None:
-    """Bumpy surface, 30 % observed, 20 % noise, k = 100: print CPU seconds of the parts, error and peak memory."""
-    run = draw("bumpy", size, 0.3, 0.2, 0)
-    times = [time.process_time()]
-    domain = from_points(run.case.points)
-    times.append(time.process_time())
-    field = fit(domain, run.case.points[run.seen], run.values, found=modes(domain, 100, scalar=False))
-    times.append(time.process_time())
-    found = field.predict()
-    times.append(time.process_time())
-    print("RESULT", *np.diff(times), run.error(found.mean), peak_memory_mb()["host"])
-
-
-def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """CPU seconds against points, log-log, with a line of slope 1."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    size = np.array([row["points"] for row in rows], dtype=float)
-    for key, marker in (("graph", "o"), ("modes, settings", "s"), ("mean and sd", "^")):
-        axes.loglog(size, [row[key] for row in rows], marker=marker, label=key)
-    whole = np.array([sum(row[key] for key in ("graph", "modes, settings", "mean and sd")) for row in rows])
-    axes.loglog(size, whole, color="black", linewidth=2, label="all")
-    axes.loglog(size, whole[0] * size / size[0], color="grey", linestyle=":", label="linear")
-    axes.set(xlabel="points (30 % observed)", ylabel="CPU seconds, one thread")
-    axes.legend(frameon=False)
-    figure.savefig(path, dpi=150)
-
-
 def claims_of(errors: Sequence[dict[str, Any]], held: Sequence[dict[str, Any]]) -> list[Claim]:
     """What accuracy and coverage are held to."""
     ratio = max(row["ours"] / max(1.05 * row["spline"], 0.01) for row in errors)
@@ -251,29 +203,17 @@ def claims_of(errors: Sequence[dict[str, Any]], held: Sequence[dict[str, Any]]) 
 
 def main() -> None:
     """Measure, print, write."""
-    if len(sys.argv) > 2 and sys.argv[1] == "--child":
-        return child(int(sys.argv[2]))
     chosen = options(__doc__ or "")
     if chosen.quick:
         errors = accuracy(("sphere", "sheets 2"), (0.3,), 1, peer=False)
         held = coverage(("sphere",), 6)
-        finish(chosen, claims_of(errors, held)[:2], errors, held)
-        return None
+        return finish(chosen, claims_of(errors, held)[:2], errors, held)
     errors = accuracy(NAMES, SHARES, chosen.seeds, peer=True)
     held = coverage(("sphere", "torus", "bumpy", "sheets 2"), DRAWS)
-    grown = cost(SIZES)
     claims = claims_of(errors, held)
     quickly = float(np.median([row["fit, predict CPU s"] for row in errors if row["observed"] == 0.3]))
     claims.append(Claim("fit and predict at 1,000 points, k = 100, 30 % observed, CPU s", quickly, 0.5, "<="))
-    last = grown[-1]
-    claims.append(Claim("graph, settings and mean at 100,000 points, CPU s",
-                        last["graph"] + last["modes, settings"] + last["mean and sd"], 60, "<="))  # fmt: skip
-    claims.append(Claim("standard deviation at 100,000 points, CPU s", last["mean and sd"], 300, "<="))
-    claims.append(Claim("peak memory at 100,000 points, GiB", last["peak MiB"] / 1024, 4, "<="))
-    if chosen.json:
-        plot(grown, chosen.json.with_suffix(".png"))
-    finish(chosen, claims, errors, held, grown, PUBLISHED)
-    return None
+    return finish(chosen, claims, errors, held, PUBLISHED)
 
 
 if __name__ == "__main__":
