@@ -1,0 +1,122 @@
+"""Sums of operators along single axes, inverted at once: fast diagonalisation, and substitution where that is unsafe.
+
+(A_1 x 1 x 1 + 1 x A_2 x 1 + 1 x 1 x A_3 + s) u = f is solved axis by axis (Lynch, Rice & Thomas, Numer. Math. 6,
+1964): with A_k = V_k L_k V_k^-1 the system is diagonal in the products of eigenvectors. First-derivative matrices
+(time, advection) have eigenvectors that are parallel up to round-off; for these A_k = Q_k T_k Q_k^H by Schur, and the
+triangular systems are solved by substitution from the last row on (Bartels & Stewart, Comm. ACM 15, 1972), for any
+number of axes. Complex eigenvalues of real matrices are kept complex: the caller takes the real part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import fft, linalg
+
+from voxfield.pde.problem.operator import Array
+from voxfield.pde.spectral._fourier import Fourier
+
+SAFE_CONDITION = 1e5
+ROUND_OFF = 4 * np.finfo(float).eps
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A matrix A = B T F along one axis: F and B = F^-1 the ways into and out of its basis.
+
+    core      (n,) eigenvalues, or (n, n) upper triangular
+    forward   (n, n), or None for the Fourier transform
+    backward  (n, n), or None
+    """
+
+    core: Array
+    forward: Array | None
+    backward: Array | None
+
+    def into(self, values: Array, axis: int) -> Array:
+        """Coefficients in the basis."""
+        return fft.fft(values, axis=axis) if self.forward is None else along(self.forward, values, axis)
+
+    def out(self, values: Array, axis: int) -> Array:
+        """Values of coefficients."""
+        return fft.ifft(values, axis=axis) if self.backward is None else along(self.backward, values, axis)
+
+
+def factorise(matrix: Array) -> Factor:
+    """Eigenvectors where they are well conditioned, else Schur vectors."""
+    eigenvalues, vectors = linalg.eig(matrix)
+    if not eigenvalues.imag.any():
+        eigenvalues, vectors = eigenvalues.real, vectors.real
+    if np.linalg.cond(vectors) < SAFE_CONDITION:
+        return Factor(eigenvalues, linalg.inv(vectors), vectors)
+    triangular, unitary = linalg.schur(matrix, output="complex")
+    return Factor(triangular, unitary.conj().T, unitary)
+
+
+def circulant(axis: Fourier, coefficients: dict[int, complex]) -> Factor:
+    """Sum of coefficient * derivative on a periodic axis, which the Fourier transform makes diagonal."""
+    parts = [coefficient * axis.symbol(order) for order, coefficient in coefficients.items()]
+    return Factor(np.sum(parts, axis=0) if parts else np.zeros(axis.count), None, None)
+
+
+def solve(factors: Sequence[Factor], shift: complex, right: Array, *, singular: bool = False) -> tuple[Array, complex]:
+    """Solve (sum of A_k along axis k, plus shift) u = right.
+
+    right     one axis a factor
+    singular  the constants are the kernel: their mode is left out of u and returned
+    returns   u, shaped as right, and the constant by which right had to be lowered (0 unless singular)
+    """
+    for axis, factor in enumerate(factors):
+        right = factor.into(right, axis)
+    if not singular:
+        values, lost = _substitute([factor.core for factor in factors], shift, right), None
+    else:
+        values, lost = _without_kernel([factor.core for factor in factors], right)
+    for axis, factor in enumerate(factors):
+        values = factor.out(values, axis)
+        lost = lost if lost is None else factor.out(lost, axis)
+    return values, 0.0 if lost is None else complex(np.mean(lost))
+
+
+def along(matrix: Array, values: Array, axis: int) -> Array:
+    """Matrix (m, n) applied along one axis of length n."""
+    return np.asarray(np.moveaxis(np.tensordot(matrix, values, axes=(1, axis)), 0, axis))
+
+
+def _substitute(cores: list[Array], shift: complex | Array, right: Array) -> Array:
+    """Solve in the bases: triangular axes one row after the other, diagonal ones all at once."""
+    for axis, core in enumerate(cores):
+        if core.ndim == 2:
+            return _rows(cores, axis, shift, right)
+    total = np.abs(denominator := shift + _sum(cores))
+    if total.min() <= ROUND_OFF * total.max():
+        raise np.linalg.LinAlgError("an eigenvalue is zero")
+    return np.asarray(right / denominator)
+
+
+def _rows(cores: list[Array], axis: int, shift: complex | Array, right: Array) -> Array:
+    rest = cores[:axis] + cores[axis + 1 :]
+    core = cores[axis]
+    rows = np.moveaxis(right, axis, 0)
+    values = np.zeros(rows.shape, dtype=complex)
+    for row in range(len(core) - 1, -1, -1):
+        known = np.tensordot(core[row, row + 1 :], values[row + 1 :], axes=1)
+        values[row] = _substitute(rest, shift + core[row, row], rows[row] - known)
+    return np.moveaxis(values, 0, axis)
+
+
+def _without_kernel(cores: list[Array], right: Array) -> tuple[Array, Array]:
+    """Diagonal solve without the mode of the smallest sum, and that mode's part of the right side."""
+    total = _sum(cores)
+    kernel = np.unravel_index(np.argmin(np.abs(total)), total.shape)
+    lost = np.zeros_like(right)
+    lost[kernel] = right[kernel]
+    total[kernel] = 1
+    return (right - lost) / total, lost
+
+
+def _sum(cores: list[Array]) -> Array:
+    """Sums (n_1, n_2, ...) of one entry of each (n_k,)."""
+    return np.asarray(sum(np.ix_(*cores), start=np.zeros(())))
