@@ -5,7 +5,8 @@ finer grid, `evaluate` compares with a known velocity. Inside: `_setting`, `_dat
 `_prior` (kernel), `_observation` (what a voxel sees), `_walls`, `_blocks` (covariances), `_model`, `_evidence`,
 `_search` and `_choice` (which model), `_outliers` (what is not sound), `_frames` (a cycle), `_vecchia`, `_system` and
 `_solver` (linear algebra), `_posterior` and `_kriging` (mean, draws, variance), `_levels` (walls drawn), `_faces` and
-`_raw_flow` (fluxes), `_reconstruction` (from problem to result), `_calibration` (coverage over draws).
+`_raw_flow` (fluxes), `_problem` and `_reconstruction` (from problem to result), `_calibration` (coverage over draws).
+In Python the same process is a model in `lumen`: fit, predict and sample at any points inside.
 
 A Gaussian process on point clouds, surfaces and masks: `graph`, `fit` and `predict` (in `manifold`), `evaluate_points`.
 Vectors on scattered points of flat space: `scattered`, for Python alone.

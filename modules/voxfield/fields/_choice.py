@@ -37,11 +37,11 @@ class Wishes:
     levels  of the wall, ascending
     """
 
-    length_mm: float | None
-    smoothness: float | None
-    correlation: float | None
-    condition: Condition | None
-    levels: Sequence[float]
+    length_mm: float | None = None
+    smoothness: float | None = None
+    correlation: float | None = None
+    condition: Condition | None = None
+    levels: Sequence[float] = (0.3, 0.5, 0.7)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from voxfield.artifacts import FaceFlux, FieldSamples, LabelMap, Metrics, Partia
 from voxfield.fields._evidence import BLOCK, EXACT_LIMIT
 from voxfield.fields._faces import WALL, Faces
 from voxfield.fields._prior import Int, Real
+from voxfield.fields._problem import Problem
 from voxfield.fields._raw_flow import RawFlow, RawFlows
-from voxfield.fields._reconstruction import Problem, Result, describe
+from voxfield.fields._reconstruction import Result, describe
 from voxfield.stage import Context
 
 Packed = tuple[VectorImage, VectorImage, FieldSamples, FaceFlux, LabelMap, Metrics]

@@ -90,22 +90,17 @@ def reconstruct(
     unit: of the velocity where its file states none, such as m/s.
     """
     from voxfield.fields._choice import Wishes
-    from voxfield.fields._data import take_measured
-    from voxfield.fields._levels import lowest_cut
     from voxfield.fields._output import packed, tell
-    from voxfield.fields._reconstruction import Problem, reconstruct_arrays
-    from voxfield.fields._setting import checked_levels, make_observation, make_window, settled_unit
+    from voxfield.fields._problem import Scan, Viewing, make_problem
+    from voxfield.fields._reconstruction import reconstruct_arrays
+    from voxfield.fields._setting import settled_unit
 
-    levels = checked_levels(wall_levels)
-    place: Literal["cell", "corner"] = "corner" if observation == "corner-aligned" else alignment
-    window = make_window(
-        velocity, probability, lumen, openings, refine=refine, alignment=place, lowest=lowest_cut(levels)
-    )
-    seen = make_observation(window, refine, observation, place)
     rng = ctx.rng()
-    measured = take_measured(velocity, magnitude, window, seen, least_fraction, rng)
-    wishes = Wishes(length_mm, smoothness, noise_correlation, None if wall == "evidence" else wall, levels)
-    problem = Problem(window, seen, measured, wishes, noise_sd, samples_count, joined=frames == "cycle")
-    result = reconstruct_arrays(problem, rng, lambda draws: ctx.progress(draws, desc="draws"))
+    scan = Scan(velocity, probability, lumen, openings, magnitude)
+    viewing = Viewing(refine, observation, alignment, least_fraction)
+    condition = None if wall == "evidence" else wall
+    wishes = Wishes(length_mm, smoothness, noise_correlation, condition, wall_levels)
+    problem = make_problem(scan, viewing, wishes, rng, noise_sd=noise_sd, joined=frames == "cycle")
+    result = reconstruct_arrays(problem, samples_count, rng, lambda draws: ctx.progress(draws, desc="draws"))
     tell(problem, result, ctx)
     return Reconstruction(*packed(problem, result, velocity, settled_unit(velocity, unit)))

@@ -14,17 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxfield.artifacts import face_labels
-from voxfield.fields._choice import Choice, Wishes, choose, choose_modes
+from voxfield.fields._choice import Choice, choose, choose_modes
 from voxfield.fields._evidence import Evidence
 from voxfield.fields._faces import Faces, LumenFaces
 from voxfield.fields._frames import Modes, one_by_one
 from voxfield.fields._levels import Drawn, Levels, between, draw_walls, lowest_cut
-from voxfield.fields._model import Measured
-from voxfield.fields._observation import Observation
 from voxfield.fields._outliers import Quality, present, settled, suspects
 from voxfield.fields._posterior import Posterior
 from voxfield.fields._prior import Int, Real, centred, divergence
-from voxfield.fields._setting import Window
+from voxfield.fields._problem import Problem
 from voxfield.fields._solver import Solution
 from voxfield.fields._walls import wall_points
 
@@ -32,25 +30,6 @@ MOST_FRAMES = 6
 """Frames that the evidence is computed from."""
 
 Progress = Callable[[Iterable[int]], Iterable[int]]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is to be reconstructed, in the window.
-
-    measured  the voxels, with the values of all frames
-    noise_sd  standard deviation of the noise of a component, or None where the evidence estimates it
-    samples   number of draws
-    joined    frames cover one cycle evenly and may be told together
-    """
-
-    window: Window
-    observation: Observation
-    measured: Measured
-    wishes: Wishes
-    noise_sd: float | None
-    samples: int
-    joined: bool = True
 
 
 @dataclass
@@ -94,16 +73,13 @@ class Result:
         return self.faces.lumen
 
 
-def reconstruct_arrays(problem: Problem, rng: np.random.Generator, progress: Progress) -> Result:
-    """Choose a model by its evidence, and condition on the data."""
-    evidence, choice, quality = _chosen(problem)
-    modes, length = one_by_one(problem.measured.values.shape[2]), None
-    if problem.joined:
-        evidence, modes, length = choose_modes(evidence, choice.model)
-        choice = replace(choice, score=evidence(choice.model))
-    drawn = draw_walls(choice.level_weight, problem.samples, rng)
+def reconstruct_arrays(problem: Problem, samples: int, rng: np.random.Generator, progress: Progress) -> Result:
+    """Choose a model by its evidence, and condition on the data; with a number of samples."""
+    learned = learn(problem)
+    evidence, choice, modes = learned.evidence, learned.choice, learned.modes
+    drawn = draw_walls(choice.level_weight, samples, rng)
     result = _empty_result(problem, choice, drawn)
-    result.quality, result.time_length = quality, length
+    result.quality, result.time_length = learned.quality, learned.time_length
     run = _Run(result, drawn, evidence.measured.values, rng)
     # means of the levels and variances, by mode
     means: dict[float, Real] = {}
@@ -180,8 +156,33 @@ def _in_frames(result: Result, modes: Modes, means: dict[float, Real], variance:
     return result
 
 
+@dataclass(frozen=True)
+class Learned:
+    """What the evidence tells of a problem.
+
+    evidence     of the sound data, in their modes
+    quality      what was not sound
+    time_length  of the kernel over the cycle; None where frames are told one by one
+    """
+
+    evidence: Evidence
+    choice: Choice
+    modes: Modes
+    quality: Quality
+    time_length: float | None
+
+
+def learn(problem: Problem) -> Learned:
+    """Choose the model, leave out what is not sound, and join the frames where the evidence wants it."""
+    evidence, choice, quality = _chosen(problem)
+    modes, length = one_by_one(problem.measured.values.shape[2]), None
+    if problem.joined:
+        evidence, modes, length = choose_modes(evidence, choice.model)
+        choice = replace(choice, score=evidence(choice.model))
+    return Learned(evidence, choice, modes, quality, length)
+
+
 def _chosen(problem: Problem) -> tuple[Evidence, Choice, Quality]:
-    """The evidence of all sound data, the model chosen, and what was not sound."""
     window, box = problem.window, problem.observation.box
     walls = {
         level: wall_points(
@@ -199,15 +200,20 @@ def _chosen(problem: Problem) -> tuple[Evidence, Choice, Quality]:
     return replace(every, measured=sound), choice, quality
 
 
+def told_cells(problem: Problem, choice: Choice) -> NDArray[np.bool_]:
+    """(x, y, z) where mean and standard deviation are told, see `Result`."""
+    if choice.model.condition != "none":
+        return problem.window.lumen(choice.model.level)
+    return problem.window.told(lowest_cut(problem.wishes.levels), problem.observation.box.refine)
+
+
 def _empty_result(problem: Problem, choice: Choice, drawn: list[Drawn]) -> Result:
     window, frames = problem.window, problem.measured.values.shape[2]
     lumen = window.lumen(choice.model.level)
     walls = np.stack([window.lumen(wall.cut) for wall in drawn])
     union = lumen | walls.any(axis=0)
     spacing = problem.observation.box.spacing
-    told = lumen
-    if choice.model.condition == "none":
-        told = window.told(lowest_cut(problem.wishes.levels), problem.observation.box.refine)
+    told = told_cells(problem, choice)
     shape = (frames, int(told.sum()), 3)
     return Result(
         choice=choice,
