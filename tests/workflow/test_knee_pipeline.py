@@ -30,6 +30,8 @@ stages:
   grading.split: {val_fraction: 0.2, calibration_fraction: 0.3, test_fraction: 0.2}
   grading.train: {cells: 16, channels: [4, 8], steps: 120, checkpoint_every: 10, labels_per_grade: 8, bootstrap: 20}
   grading.evaluate: {bootstrap: 20}
+  grading.explain: {points: 8}
+explain: 2
 """
 
 
@@ -103,6 +105,13 @@ def test_own_radiographs_from_end_to_end_with_a_kill_and_an_image_in_colour(tmp_
     page = (run / "report" / "index.html").read_text()
     assert "There is no external cohort" in page
     assert left_out in page
+    worst = Cohort.load(run / "scores" / "grader-0.farthest.tsv").column("subject")
+    assert len(worst) == 2
+    for subject in worst:
+        assert f"assets/explained-{subject}.png" in page
+        shown = Picture.open(run / "report" / "assets" / f"explained-{subject}.png").convert("RGB")
+        made = Picture.open(run / "explanations" / "grader-0" / f"{subject}.png")
+        assert np.array_equal(np.asarray(shown), np.asarray(made))
 
 
 @pytest.mark.slow
@@ -116,6 +125,17 @@ def test_methods_and_seeds_make_trainings_and_a_choice(tmp_path: Path) -> None:
     assert jobs["grade_test"] == jobs["evaluate_grades"] == 7  # those, and the chosen one
     assert jobs["choose_grader"] == jobs["compare_methods"] == jobs["render_knees"] == jobs["grading_page"] == 1
     assert "convert_images" not in jobs
+    assert "pretrain_grader" not in jobs
+    assert jobs["explain_farthest"] == 1  # of the chosen one
+
+
+@pytest.mark.slow
+def test_a_start_from_the_images_alone_and_no_explanations_are_a_matter_of_configuration(tmp_path: Path) -> None:
+    words = command(tmp_path / "run", "--set", "pretrain=true", "--set", "explain=0")
+    plan = subprocess.run([*words, "-n"], capture_output=True, text=True, check=True).stdout
+    jobs = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", plan, re.MULTILINE)}
+    assert jobs["pretrain_grader"] == jobs["train_grader"] == 1
+    assert "explain_farthest" not in jobs
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,10 @@ if READABLE:
     write_table(Path("batches/images.tsv"), [{"subject": subject} for subject in READABLE])
 LISTED = "batches/images.tsv" if TABLE else SOURCE
 MODEL = "chosen" if len(RUNS) > 1 else "{}-{}".format(*RUNS[0])
+# The scans that are graded worst, and what in them made their grades.
+FARTHEST = f"scores/{MODEL}.farthest.tsv"
+OVERLAYS = f"@{FARTHEST}:../explanations/{MODEL}/{{subject}}.png"
+SHARED = ("network", "network_options", "channels", "cells", "licence")  # settings of a training and of its start
 COMPARED = len({method for method, _ in RUNS}) > 1
 
 
@@ -106,9 +110,35 @@ rule split_patients:
         )
 
 
+rule pretrain_grader:
+    input:
+        cohort="cohort.tsv",
+    output:
+        model="models/pretrained.safetensors",
+        metrics="models/pretrained.json",
+    log:
+        "logs/grading.pretrain.log",
+    params:
+        **stages.params(
+            "grading.pretrain",
+            settings={n: v for n, v in stages.settings["grading.train"].items() if n in SHARED},
+        ),
+    resources:
+        **stages.resources("grading.pretrain"),
+    shell:
+        stages.shell(
+            "grading.pretrain",
+            "cohort",
+            "model metrics",
+            subject="",
+            more="--images '@{input.cohort}:images/{{subject}}.nii.gz'",
+        )
+
+
 rule train_grader:
     input:
         cohort="cohort.tsv",
+        start="models/pretrained.safetensors" if config["pretrain"] else [],
     output:
         model="models/{method}-{seed}.safetensors",
         metrics="models/{method}-{seed}.json",
@@ -123,6 +153,7 @@ rule train_grader:
             # Methods share the seed of a repetition, so that they share its labels.
             "seed": lambda wildcards: str(stages.seed_of("grading.train", wildcards.seed)),
         },
+        start=lambda wildcards, input: input_flags({"from": input.start}),
     resources:
         **stages.resources("grading.train"),
     shell:
@@ -131,7 +162,7 @@ rule train_grader:
             "cohort",
             "model metrics",
             subject="{wildcards.method}-{wildcards.seed}",
-            more="--images '@{input.cohort}:images/{{subject}}.nii.gz'",
+            more="--images '@{input.cohort}:images/{{subject}}.nii.gz' {params.start}",
         )
 
 
@@ -182,19 +213,45 @@ rule evaluate_grades:
     output:
         metrics="scores/{model}.json",
         rows="scores/{model}.tsv",
+        farthest="scores/{model}.farthest.tsv",
     log:
         "logs/grading.evaluate.{model}.log",
     params:
-        **stages.params("grading.evaluate"),
+        **stages.params("grading.evaluate", settings={"farthest_scans": max(config["explain"], 1)}),
     resources:
         **stages.resources("grading.evaluate"),
     shell:
         stages.shell(
             "grading.evaluate",
             "cohort",
-            "metrics rows",
+            "metrics rows farthest",
             subject="{wildcards.model}",
             more="--predictions '@{input.cohort}:predictions/{wildcards.model}/{{subject}}.json'",
+        )
+
+
+rule explain_farthest:
+    input:
+        farthest="scores/{model}.farthest.tsv",
+        model="models/{model}.safetensors",
+    output:
+        manifest="batches/explain_farthest/{model}.tsv",
+    log:
+        "logs/grading.explain.{model}.log",
+    params:
+        **stages.params("grading.explain"),
+    resources:
+        **stages.resources("grading.explain"),
+    shell:
+        stages.shell(
+            "grading.explain",
+            "model",
+            "",
+            subject="{wildcards.model}",
+            more="--each {input.farthest:q} --manifest {output.manifest:q} --image 'images/{{subject}}.nii.gz' "
+            "--out-saliency 'explanations/{wildcards.model}/{{subject}}-saliency.nii.gz' "
+            "--out-overlay 'explanations/{wildcards.model}/{{subject}}.png' "
+            "--out-explanation 'explanations/{wildcards.model}/{{subject}}.json'",
         )
 
 
@@ -222,6 +279,8 @@ rule grading_page:
         trainings=of_runs("models/{}.json"),
         choice="models/chosen.json" if len(RUNS) > 1 else [],
         comparison="comparison.json" if COMPARED else [],
+        farthest=FARTHEST if config["explain"] else [],
+        explained=f"batches/explain_farthest/{MODEL}.tsv" if config["explain"] else [],
     output:
         index="report/index.html",
         card="report_card.json",
@@ -238,7 +297,14 @@ rule grading_page:
                 "run_folder": "..",
             },
         ),
-        among=lambda wildcards, input: input_flags({"choice": input.choice, "comparison": input.comparison}),
+        among=lambda wildcards, input: input_flags(
+            {
+                "choice": input.choice,
+                "comparison": input.comparison,
+                "explained": input.farthest,
+                "overlays": [OVERLAYS] if input.farthest else [],
+            }
+        ),
         look=jobs.look(),
     resources:
         **stages.resources("report.grading"),
