@@ -128,6 +128,20 @@ def test_the_method_is_chosen_by_validation_over_its_seeds() -> None:
     assert [m["val"] for m in found.metrics.values["methods"]] == pytest.approx([0.2, 0.185])
 
 
+def test_trainings_of_other_splits_are_refused() -> None:
+    def of(split: dict[str, str]) -> Metrics:
+        return Metrics({**training(0.2, 0.1).values, "split": split})
+
+    one, trimmed = of({"a": "train", "b": "val", "c": "test"}), of({"a": "train", "b": "spare", "c": "test"})
+    models = [model("a"), model("b")]
+    assert choose(models, [one, trimmed]).metrics.values["run"] == 0
+    leak = of({"a": "test", "b": "val", "c": "train"})
+    with pytest.raises(InputError, match=r"divides 2 patients otherwise .*: a is of train there and of test here"):
+        choose(models, [one, leak])
+    with pytest.raises(InputError, match="c is of test there and of no part here"):
+        choose(models, [one, of({"a": "train", "b": "val"})])
+
+
 def test_a_training_without_validation_can_not_be_chosen() -> None:
     unknown = Metrics({"val": {"rows": 0}, "test": {}, "rows": {"train": {"labelled": 5}}})
     with pytest.raises(InputError, match="no scores of validation patients"):

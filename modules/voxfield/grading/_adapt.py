@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from annotated_types import Ge, Gt, Le, Lt
 
 from voxfield.artifacts import Cohort, Image, Metrics, Model, Table
-from voxfield.errors import InputError, SettingsError
+from voxfield.errors import InputError, SettingsError, about
 from voxfield.stage import Context, Resources, stage
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ def adapt(
     stated = grader.coverage if coverage is None else coverage
     before = grader.conformal
     target_patients = len(set(cohort.patients))
-    _check_counts(len(before.scores), target_patients, directions, stated, before.account(stated, "marginal"))
+    with about(model.file):
+        _check_counts(len(before.scores), target_patients, directions, stated, before.account(stated, "marginal"))
     embedding, weight = _look(grader, cohort, images, features, ctx)
     shift = fit_shift(
         before.embedding, before.scores, embedding, weight, coverage=stated, directions=directions,
@@ -102,7 +103,7 @@ def _check_counts(source: int, target: int, directions: int, coverage: float, fa
     if not facts["certified"]:
         raise InputError(
             f"the model has {source} calibration patients; at least {facts['needed_patients']} are needed for a "
-            f"coverage of {100 * coverage:g} %"
+            f"coverage of {100 * coverage:g} %: lower it, or train with more of them"
         )
     needed = PER_DIRECTION * directions
     if min(source, target) < needed:

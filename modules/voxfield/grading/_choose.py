@@ -10,6 +10,8 @@ from voxfield.stage import Context, Resources, stage
 SCORE = "ranked_probability_score"
 SHOWN = (SCORE, "balanced_accuracy", "quadratic_kappa", "mean_absolute_error")
 
+AS = {"spare": "val"}  # validation is trimmed to the number of labels, which methods may differ in
+
 
 class Choice(NamedTuple):
     model: Model
@@ -36,7 +38,8 @@ def choose(
     Settings
     names: the method of each run; runs of one name differ in their seed. Each run is a method of its own if not given
 
-    Raises InputError for a training without validation patients.
+    Raises InputError for a training without validation patients, or that divides the patients otherwise than the first:
+    who tests here may have trained there.
     """
     del ctx  # nothing here is random
     labels = names or tuple(str(n) for n in range(len(models)))
@@ -45,6 +48,7 @@ def choose(
             f"grading.choose: {len(models)} models, {len(trainings)} trainings and {len(labels)} names; "
             "expected as many of each, and one at least"
         )
+    _check_split(trainings)
     runs = [_run(name, training) for name, training in zip(labels, trainings, strict=True)]
     methods = [_mean(name, [run for run in runs if run["method"] == name]) for name in dict.fromkeys(labels)]
     best = min(methods, key=lambda method: method["val"])["method"]
@@ -53,6 +57,19 @@ def choose(
     )
     facts = {"runs": runs, "methods": methods, "chosen": best, "run": place, "chosen_by": f"{SCORE}, validation"}
     return Choice(models[place], Metrics(facts))
+
+
+def _check_split(trainings: Sequence[Metrics]) -> None:
+    first, *others = ({p: AS.get(role, role) for p, role in t.values.get("split", {}).items()} for t in trainings)
+    for training, other in zip(trainings[1:], others, strict=True):
+        apart = sorted(p for p in first.keys() | other.keys() if first.get(p) != other.get(p))
+        if apart:
+            there, here = (split.get(apart[0], "no part") for split in (first, other))
+            raise InputError(
+                f"divides {len(apart)} patients otherwise than the first training: {apart[0]} is of {there} there and "
+                f"of {here} here; divide the cohort once, by grading.split, and train all methods on that",
+                file=training.file,
+            )
 
 
 def _run(name: str, training: Metrics) -> dict[str, Any]:
