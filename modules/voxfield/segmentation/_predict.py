@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 from annotated_types import Ge, Gt, Lt
 
 from voxfield.artifacts import Image, LabelMap, Model, check_pair
-from voxfield.errors import InputError
+from voxfield.errors import InputError, about
 from voxfield.stage import Context, Resources, stage
 
 if TYPE_CHECKING:
@@ -109,11 +109,9 @@ def _restored(model: Model) -> "tuple[nn.Module, Plan]":
 
     if model.family != FAMILY:
         raise InputError(f"is a model of the family {model.family!r}; expected {FAMILY!r}", file=model.file)
-    try:
+    with about(model.file):
         plan = Plan.from_config(model.architecture, model.config)
         return restore(plan.architecture, plan.arguments, model.weights), plan
-    except InputError as error:
-        raise InputError(error.message, file=model.file) from None
 
 
 def _region(plan: "Plan", lung: LabelMap | None) -> "Region":

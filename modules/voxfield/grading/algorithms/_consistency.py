@@ -1,4 +1,4 @@
-"""Distance of two predictions, and the ramp of its weight, of the methods that ask a network to agree with itself."""
+"""Distance of two predictions, of the methods that ask a network to agree with itself, and ramps of weights."""
 
 import math
 
@@ -16,3 +16,8 @@ def sigmoid_ramp(progress: float, length: float) -> float:
     progress  share of the training that is done     length  share of the training that the ramp takes, 0 for none
     """
     return math.exp(-5 * (1 - min(progress / length, 1.0)) ** 2) if length > 0 else 1.0
+
+
+def linear_ramp(progress: float, length: float) -> float:
+    """From 0 to 1 over a share of the training; see `sigmoid_ramp`."""
+    return min(progress / length, 1.0) if length > 0 else 1.0

@@ -29,6 +29,7 @@ import torch
 from annotated_types import Ge, Le, Lt
 from torch import Tensor
 
+from voxfield.grading.algorithms._consistency import linear_ramp
 from voxfield.grading.algorithms.base import Algorithm, Batch, Inputs, Nets
 from voxfield.grading.components import Labels, Sizes
 from voxfield.grading.losses.ordinal import Ordinal
@@ -58,7 +59,7 @@ class CoTeaching(Algorithm):
     def loss(self, batch: Batch, nets: Nets) -> tuple[Tensor, dict[str, float]]:
         """See the module."""
         inputs = nets.view(batch.labelled, "strong")
-        forget = self.forget * (min(batch.progress / self.ramp, 1.0) if self.ramp > 0 else 1.0)
+        forget = self.forget * linear_ramp(batch.progress, self.ramp)
         networks = (nets.student, nets.parts)
         embeddings = [network.embed(inputs.image, inputs.features) for network in networks]
         easy = []

@@ -22,6 +22,7 @@ import torch
 from annotated_types import Ge, Le
 from torch import Tensor
 
+from voxfield.grading.algorithms._consistency import linear_ramp
 from voxfield.grading.algorithms.base import Algorithm, Batch, Nets, figures, forward
 from voxfield.grading.algorithms.supervised import Supervised
 from voxfield.grading.losses.ordinal import cross_entropy, ranked_probability
@@ -57,7 +58,7 @@ class FixMatchOrdinal(Algorithm):
         supervised = nets.label_loss(known, batch.target, labelled.rows).mean()
         each = cross_entropy(unknown, target) + self.ordinal * ranked_probability(unknown, target)
         consistency = (each * accepted).mean()
-        weight = self.weight * min(batch.progress / self.ramp, 1.0) if self.ramp > 0 else self.weight
+        weight = self.weight * linear_ramp(batch.progress, self.ramp)
         told = figures(supervised=supervised, consistency=consistency, accepted=accepted.float().mean())
         return supervised + weight * consistency, told
 
