@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from _sets import adaptive_scores, members, with_gaps
 from voxfield.artifacts import Table
 from voxfield.context import Context
 from voxfield.grading import compare, conformal
@@ -84,12 +85,13 @@ def labels_that_equal(
 def sets_of(p: Floats, y: NDArray[np.int64], patients: Sequence[str], seed: int) -> dict[str, float]:
     """Mean coverage and size of our sets at 90 %, beside least-ambiguous and adaptive ones, over re-divisions.
 
-    Each takes some test patients to calibrate, a random knee of each, and the rest to judge.
+    Adaptive ones are not randomised. Each division takes some test patients to calibrate, a random knee of each, and
+    the rest to judge.
     """
     rng = np.random.default_rng([seed, 3])
     names = np.array(sorted(set(patients)))
     owners = np.array(patients)
-    nonconformity = {"ours": conformal.grade_scores(p), "LAC": 1 - p, "APS": _adaptive(p)}
+    nonconformity = {"ours": conformal.grade_scores(p), "LAC": 1 - p, "APS": adaptive_scores(p, 0.0)}
     found: dict[str, list[float]] = {}
     for _ in range(REDIVISIONS):
         chosen = rng.permutation(names)[: min(CALIBRATING, len(names) // 2)]
@@ -103,7 +105,7 @@ def sets_of(p: Floats, y: NDArray[np.int64], patients: Sequence[str], seed: int)
             judged = y[~inside]
             found.setdefault(f"{name} coverage", []).append(float(member[np.arange(len(judged)), judged].mean()))
             found.setdefault(f"{name} size", []).append(float(member.sum(1).mean()))
-            found.setdefault(f"{name} with gaps", []).append(float(_gaps(member).mean()))
+            found.setdefault(f"{name} with gaps", []).append(float(with_gaps(member).mean()))
     return {name: float(np.mean(values)) for name, values in found.items()}
 
 
@@ -111,16 +113,4 @@ def _members(name: str, p: Floats, values: Floats, limit: float) -> NDArray[np.b
     """Which grades are in each set, (n, k)."""
     if name != "ours":
         return values <= limit
-    low, high = conformal.grade_sets(p, limit)
-    grades = np.arange(p.shape[1])
-    return (low[:, None] <= grades) & (grades <= high[:, None])
-
-
-def _adaptive(p: Floats) -> Floats:
-    """The mass of all grades at least as likely as each, itself included (Romano et al. 2020, not randomised)."""
-    return np.array([[row[row >= value].sum() for value in row] for row in p])
-
-
-def _gaps(member: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    begins = np.diff(np.pad(member, ((0, 0), (1, 0))).astype(int), axis=1) == 1
-    return np.asarray(begins.sum(1) > 1)
+    return members(*conformal.grade_sets(p, limit), p.shape[1])

@@ -7,13 +7,14 @@ knees are looked at once, beside. Without the data, knees are simulated: a laten
 
 References, written here: the least ambiguous sets (LAC, Sadinle et al. 2019: 1 - p_y), which are the smallest on
 average, and the adaptive ones (APS, Romano et al. 2020: the mass of all likelier grades and a random part of its own).
-Neither knows that grades have an order, so that sets may have gaps.
+Neither knows that grades have an order, so that sets may have gaps. Where MAPIE is installed, its own of both stand
+beside them.
 
 Another site: its patients are drawn from the same pool with a chance that grows with the severity that the model sees
 in the scan, so that the likelihood ratio is a function of the scan alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from _common import Claim, finish, options
 from _knees import GRADES, public
+from _sets import adaptive_scores, mapie_sets, members, with_gaps
 from voxfield.grading import conformal
 from voxfield.grading.calibration import Temperature, fit_temperature
 from voxfield.grading.conformal_predictor import ConformalPredictor
@@ -45,7 +47,7 @@ class Rows:
     patient: Ints
     embedding: Floats
 
-    def of(self, chosen: NDArray[np.bool_]) -> "Rows":
+    def of(self, chosen: NDArray[np.bool_] | Ints) -> "Rows":
         """Some of the rows."""
         return Rows(self.p[chosen], self.truth[chosen], self.patient[chosen], self.embedding[chosen])
 
@@ -106,16 +108,6 @@ def errors(rows: Rows) -> dict[str, float]:
     }
 
 
-def adaptive_scores(p: Floats, rng: np.random.Generator) -> Floats:
-    """APS: the mass of likelier grades and a uniform part of the grade's own, (n, k)."""
-    order = np.argsort(-p, axis=1)
-    ranked = np.take_along_axis(p, order, axis=1)
-    mass = np.cumsum(ranked, axis=1) - rng.random((len(p), 1)) * ranked
-    found = np.empty_like(p)
-    np.put_along_axis(found, order, mass, axis=1)
-    return found
-
-
 def divide(rows: Rows, patients: int, rng: np.random.Generator) -> tuple[Rows, Rows]:
     """Rows of so many calibration patients, and those of the others."""
     chosen = np.isin(rows.patient, rng.permutation(np.unique(rows.patient))[:patients])
@@ -132,15 +124,8 @@ def fit(rows: Rows, score: conformal.Score, rng: np.random.Generator) -> Conform
 def judge(inside: NDArray[np.bool_], truth: Ints) -> dict[str, float]:
     """Coverage, in all and of each grade, size, and share of sets with gaps, from membership (n, k)."""
     hit = inside[np.arange(len(truth)), truth]
-    steps = np.diff(np.pad(inside, ((0, 0), (1, 1))).astype(int), axis=1)
-    figures = {"coverage": hit.mean(), "size": inside.sum(1).mean(), "with gaps": ((steps == 1).sum(1) > 1).mean()}
+    figures = {"coverage": hit.mean(), "size": inside.sum(1).mean(), "with gaps": with_gaps(inside).mean()}
     return figures | {f"grade {g}": hit[truth == g].mean() for g in range(GRADES)}
-
-
-def members(low: Ints, high: Ints) -> NDArray[np.bool_]:
-    """Membership (n, k) of intervals."""
-    grades = np.arange(GRADES)
-    return (low[:, None] <= grades) & (grades <= high[:, None])
 
 
 def one_division(rows: Rows, patients: int, rng: np.random.Generator) -> dict[str, dict[str, float]]:
@@ -152,13 +137,19 @@ def one_division(rows: Rows, patients: int, rng: np.random.Generator) -> dict[st
         for of in ("marginal", "per_grade"):
             sets = made.sets(test.p, test.embedding, COVERAGE, of)
             assert sets is not None
-            found[f"ours, {score}, {of}"] = judge(members(*sets), test.truth)
-    for name, score in (("LAC", lambda p: 1 - p), ("APS", lambda p: adaptive_scores(p, rng))):
-        own = score(calibration.p)[np.arange(len(calibration.truth)), calibration.truth]
+            found[f"ours, {score}, {of}"] = judge(members(*sets, GRADES), test.truth)
+    rivals: dict[str, Callable[[Floats], Floats]] = {
+        "LAC": lambda p: 1 - p,
+        "APS": lambda p: adaptive_scores(p, rng.random((len(p), 1))),
+    }
+    for name, rival in rivals.items():
+        own = rival(calibration.p)[np.arange(len(calibration.truth)), calibration.truth]
         limit = conformal.threshold(conformal.patient_scores(own, calibration.patient.tolist(), rng), 1 - COVERAGE)
         assert limit is not None
-        found[name] = judge(score(test.p) <= limit, test.truth)
-    return found
+        found[name] = judge(rival(test.p) <= limit, test.truth)
+    seen = calibration.of(conformal.patient_rows(np.zeros(len(calibration.p)), calibration.patient.tolist(), rng))
+    peers = mapie_sets(seen.p, seen.truth, test.p, COVERAGE, int(rng.integers(2**31)))
+    return found | {name: judge(inside, test.truth) for name, inside in peers.items()}
 
 
 def divisions(rows: Rows, patients: int, count: int, seed: int) -> list[dict[str, Any]]:
@@ -191,8 +182,10 @@ def another_site(rows: Rows, count: int, seed: int, patients: int = 200) -> list
             target_patients=len(np.unique(unlabelled.patient)), rng=rng,
         )  # fmt: skip
         plain = conformal.threshold(made.scores, 1 - COVERAGE)
-        for name, limit in (("as at home", plain), ("corrected (LR-QR)", shift.threshold(judged.embedding)[:, None])):
-            sets = members(*conformal.grade_sets(judged.p, limit))
+        assert plain is not None
+        limits = np.array(plain), shift.threshold(judged.embedding)[:, None]
+        for name, limit in zip(("as at home", "corrected (LR-QR)"), limits, strict=True):
+            sets = members(*conformal.grade_sets(judged.p, limit), GRADES)
             found.setdefault(name, []).append(judge(sets, judged.truth) | {"divergence": shift.divergence})
     return [
         {

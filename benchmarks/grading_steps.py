@@ -11,6 +11,7 @@ the method asks for. Time over that is what views, graphs and bookkeeping cost m
 
 import statistics
 import time
+from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -78,7 +79,7 @@ def main() -> None:
         for one in timed.values():
             one.measure()
     base = timed[REFERENCE]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, one in timed.items():
         ratio = statistics.median(own / other for own, other in zip(one.seconds, base.seconds, strict=True))
         arithmetic = one.operations / base.operations
