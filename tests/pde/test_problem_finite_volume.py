@@ -122,7 +122,7 @@ def test_a_grid_below_the_frequency_is_refused() -> None:
     posed = pose(problem_of({"operator": "poisson", "manufactured": "sin(500*x)"}))
     with pytest.raises(InputError, match=r"a grid of 100 points carries 50 of them; one that would"):
         solver("finite_volume").solve(posed, (100,), [np.linspace(0, 1, 5)], Context())
-    assert solver("finite_volume").points(posed)[0] > 2000
+    assert solver("finite_volume").solve(posed, None, [np.linspace(0, 1, 5)], Context()).points[0] > 2000
 
 
 @pytest.mark.parametrize(

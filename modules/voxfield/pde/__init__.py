@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from voxfield._lazy import lazy
 
 if TYPE_CHECKING:
+    from voxfield.pde._compare import compare as compare
     from voxfield.pde._derivatives import LocalFit as LocalFit
     from voxfield.pde._domain import VoxelDomain as VoxelDomain
     from voxfield.pde._elliptic import EllipticSolver as EllipticSolver
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from voxfield.pde._pressure import pressure as pressure
     from voxfield.pde._relative import Lumen as Lumen
     from voxfield.pde._relative import relative_pressure as relative_pressure
+    from voxfield.pde._solve import solve as solve
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
@@ -29,9 +31,11 @@ __getattr__, __dir__, __all__ = lazy(
         "LocalFit": "_derivatives",
         "Lumen": "_relative",
         "VoxelDomain": "_domain",
+        "compare": "_compare",
         "evaluate": "_evaluate",
         "momentum_force": "_momentum",
         "pressure": "_pressure",
         "relative_pressure": "_relative",
+        "solve": "_solve",
     },
 )

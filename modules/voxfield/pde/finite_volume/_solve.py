@@ -15,7 +15,6 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 
 from voxfield.errors import InputError
-from voxfield.pde._elliptic import EllipticSolver
 from voxfield.pde.finite_volume._discretisation import Discretisation
 from voxfield.pde.problem.operator import Array
 
@@ -120,6 +119,8 @@ class LinearSolver:
 
     def _prepared(self, matrix: sparse.csr_array) -> Callable[[Array], Array]:
         if self._elliptic:
+            from voxfield.pde._elliptic import EllipticSolver
+
             sign = np.sign(matrix.diagonal().sum())
             places = np.argwhere(np.ones(self._shape)) @ np.eye(len(self._shape), 3, dtype=int)
             solver = EllipticSolver(sparse.csr_array(sign * matrix), places, rtol=RTOL)

@@ -49,7 +49,7 @@ class Function:
 
 
 def on_grid(what: str, field: GridField, axes: Sequence[Axis]) -> Function:
-    """Cubic splines through a given grid, which must span the axes. Open meshes only: one varying axis an array."""
+    """Cubic splines through a given grid, which must span the axes."""
     names = tuple(axis.name for axis in axes)
     if tuple(field.axes) != names:
         raise InputError(f"has the axes {', '.join(field.axes)}; {what} needs {', '.join(names)}", file=field.file)
@@ -70,15 +70,23 @@ def on_grid(what: str, field: GridField, axes: Sequence[Axis]) -> Function:
                 f"expected at least {axis.low:g} to {axis.high:g}",
                 file=field.file,
             )
-    grid = list(field.axes.values())
-    return Function(what, names, lambda *coordinates: spline(grid, field.values, coordinates))
+    return Function(what, names, Spline(tuple(field.axes.values()), field.values))
 
 
-def spline(points: Sequence[Array], values: Array, coordinates: Sequence[Array]) -> Array:
-    """Tensor values on an open mesh, by cubic splines along each axis (of lower degree where points are few)."""
-    from scipy.interpolate import make_interp_spline
+class Spline:
+    """Cubic splines (of lower degree where points are few) through values on a grid, `points` one array an axis."""
 
-    for number, (nodes, wanted) in enumerate(zip(points, coordinates, strict=True)):
-        through = make_interp_spline(nodes, values, k=min(3, len(nodes) - 1), axis=number)
-        values = through(np.ravel(wanted))
-    return np.asarray(values)
+    def __init__(self, points: Sequence[Array], values: Array) -> None:
+        from scipy.interpolate import NdBSpline, make_interp_spline
+
+        knots, degrees = [], []
+        for number, nodes in enumerate(points):
+            through = make_interp_spline(nodes, values, k=min(3, len(nodes) - 1), axis=number)
+            values = np.moveaxis(through.c, 0, number)
+            knots.append(through.t)
+            degrees.append(through.k)
+        self._spline = NdBSpline(tuple(knots), values, tuple(degrees))
+
+    def __call__(self, *coordinates: Array) -> Array:
+        """Values at coordinates that broadcast together."""
+        return np.asarray(self._spline(np.stack(np.broadcast_arrays(*coordinates), axis=-1)))

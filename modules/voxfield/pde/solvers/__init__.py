@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from voxfield.pde.solvers._protocol import Solver
 
 SOLVERS = {
+    "chebyshev": "voxfield.pde.solvers.chebyshev:SOLVER",
     "finite_volume": "voxfield.pde.solvers.finite_volume:SOLVER",
+    "fourier": "voxfield.pde.solvers.fourier:SOLVER",
 }
 
 

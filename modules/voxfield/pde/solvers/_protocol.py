@@ -1,4 +1,4 @@
-"""What a solver is: it says whether it fits a problem, how fine a grid it wants, and solves on any grid.
+"""What a solver is: it says whether it fits a problem, and solves on a grid that it is told or that it chooses.
 
 Every solver gives its values on the grid that it is asked for, by its own means of interpolation (polynomials,
 trigonometric sums, splines, a posterior), so that solutions of different solvers lie on one grid and can be subtracted.
@@ -20,13 +20,15 @@ class Solved:
     """What a solver found.
 
     values              on the open mesh that was asked for
-    residual            of its own discrete equations, relative to their right side
+    points              of its own grid, along each axis
+    residual            of its own discrete equations, relative to their parts
     iterations          of the method that took most of them; 1 where it is direct
     standard_deviation  like values, where the solver tells one
     facts               more that is worth telling, plain values
     """
 
     values: Array
+    points: tuple[int, ...]
     residual: float
     iterations: int
     standard_deviation: Array | None = None
@@ -44,14 +46,11 @@ class Solver(Protocol):
     def fits(self, problem: PosedProblem) -> str:
         """Why it can not solve this problem; "" where it can."""
 
-    def points(self, problem: PosedProblem) -> tuple[int, ...]:
-        """Points along each axis that are enough by its own judgement, or as many as it takes on."""
+    def second(self, points: Sequence[int]) -> tuple[int, ...]:
+        """Another grid, whose solution tells the error of that on `points`."""
 
-    def coarser(self, points: Sequence[int]) -> tuple[int, ...]:
-        """The second grid, whose solution tells the error of the first."""
-
-    def solve(self, problem: PosedProblem, points: Sequence[int], at: Sequence[Array], ctx: Context) -> Solved:
-        """Solve on a grid of that many points, and tell the values at the axes `at` (n_i,).
+    def solve(self, problem: PosedProblem, points: Sequence[int] | None, at: Sequence[Array], ctx: Context) -> Solved:
+        """Solve on a grid of that many points along each axis, or one of its own; values at the axes `at` (n_i,).
 
         Raises InputError where the grid can not carry what is given, and where the method does not converge.
         """

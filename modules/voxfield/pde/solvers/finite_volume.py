@@ -11,7 +11,7 @@ from voxfield.pde.finite_volume._discretisation import Discretisation
 from voxfield.pde.finite_volume._faces import CellAxis
 from voxfield.pde.finite_volume._solve import evolve, steady
 from voxfield.pde.problem._domain import Axis, VoxelRegion
-from voxfield.pde.problem._functions import spline
+from voxfield.pde.problem._functions import Spline
 from voxfield.pde.problem._posed import PosedProblem
 from voxfield.pde.problem._waves import highest, require_carried
 from voxfield.pde.problem.operator import Array
@@ -45,33 +45,34 @@ class FiniteVolume:
             return "nothing but slopes of u is known, and the equation is not symmetric"
         return ""
 
-    def points(self, problem: PosedProblem) -> tuple[int, ...]:
-        """CELLS_PER_WAVE cells a wave, within bounds; steps in time likewise."""
-        waves, space = highest(problem), len(problem.box.space)
-        most = MOST_IN_TIME if problem.box.timed else MOST
-        wanted = [int(waves[axis.name].number * CELLS_PER_WAVE) for axis in problem.box.axes]
-        cells = [min(max(n, FEWEST[space]), most[space]) for n in wanted[:space]]
-        return (*cells, *(min(max(n, FEWEST_STEPS), MOST_STEPS) for n in wanted[space:]))
-
-    def coarser(self, points: Sequence[int]) -> tuple[int, ...]:
+    def second(self, points: Sequence[int]) -> tuple[int, ...]:
         """Half as many cells."""
         return tuple(n // 2 for n in points)
 
-    def solve(self, problem: PosedProblem, points: Sequence[int], at: Sequence[Array], ctx: Context) -> Solved:
+    def solve(self, problem: PosedProblem, points: Sequence[int] | None, at: Sequence[Array], ctx: Context) -> Solved:
         """Solve on cells, and lay cubic splines through their centres."""
         del ctx  # nothing here is random
+        points = tuple(points or _enough(problem))
         require_carried(problem, points, per_wave=2)
         cells = _cells(problem, points)
         if problem.box.timed:
-            return _in_time(problem, cells, points[-1], at)
+            return _in_time(problem, cells, points, at)
         forcing = problem.forcing(*cells.centres).ravel()
         found, imbalance = steady(cells, forcing, singular=not problem.determined)
         values = _at(problem.box.axes, cells, found.values.reshape(cells.shape), at)
-        facts = {"cells": int(np.prod(cells.shape)), "imbalance": imbalance}
-        return Solved(values, found.residual, found.iterations, facts=facts)
+        return Solved(values, points, found.residual, found.iterations, facts={"imbalance": imbalance})
 
 
 SOLVER = FiniteVolume()
+
+
+def _enough(problem: PosedProblem) -> tuple[int, ...]:
+    """CELLS_PER_WAVE cells a wave, within bounds; steps in time likewise."""
+    waves, space = highest(problem), len(problem.box.space)
+    most = MOST_IN_TIME if problem.box.timed else MOST
+    wanted = [int(waves[axis.name].number * CELLS_PER_WAVE) for axis in problem.box.axes]
+    cells = [min(max(n, FEWEST[space]), most[space]) for n in wanted[:space]]
+    return (*cells, *(min(max(n, FEWEST_STEPS), MOST_STEPS) for n in wanted[space:]))
 
 
 def _cells(problem: PosedProblem, points: Sequence[int]) -> Discretisation:
@@ -88,15 +89,14 @@ def _cells(problem: PosedProblem, points: Sequence[int]) -> Discretisation:
     return Discretisation(operator, tuple(axes), boundary)
 
 
-def _in_time(problem: PosedProblem, cells: Discretisation, steps: int, at: Sequence[Array]) -> Solved:
+def _in_time(problem: PosedProblem, cells: Discretisation, points: tuple[int, ...], at: Sequence[Array]) -> Solved:
     clock = problem.box.axes[-1]
-    times = np.linspace(clock.low, clock.high, steps + 1)
+    times = np.linspace(clock.low, clock.high, points[-1] + 1)
     rate = complex(problem.operator.split_time()[0]).real
     initial = problem.initial(*cells.centres) if problem.initial is not None else np.zeros(cells.shape)
     found = evolve(cells, rate, _forcing(problem, cells), initial.ravel(), times)
     values = _at(problem.box.axes, cells, found.values.reshape(*cells.shape, len(times)), at)
-    facts = {"cells": int(np.prod(cells.shape)), "steps": steps}
-    return Solved(values, found.residual, found.iterations, facts=facts)
+    return Solved(values, points, found.residual, found.iterations)
 
 
 def _forcing(problem: PosedProblem, cells: Discretisation) -> Callable[[float], Array]:
@@ -115,4 +115,4 @@ def _at(axes: Sequence[Axis], cells: Discretisation, values: Array, at: Sequence
             nodes[number] = own.low + (wide + 0.5) * own.step
             values = np.take(values, wide % own.count, axis=number)
     clocks = [np.linspace(axis.low, axis.high, values.shape[-1]) for axis in axes[len(nodes) :]]
-    return spline([*nodes, *clocks], values, at)
+    return Spline([*nodes, *clocks], values)(*np.ix_(*at))
