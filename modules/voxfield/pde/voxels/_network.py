@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
     from voxfield.pde._domain import Floats, Ints
 
+COARSEST = 500
 WEAK = 0.3
 _ROUND_OFF = 1e-12
+_TINY = 1e-300
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,6 @@ class Network:
         """Leak and conductances of every node (n,)."""
         return self.leak + self._at_nodes(self.conductance)
 
-    @cached_property
-    def reds(self) -> int:
-        """Number of nodes whose indices have an even sum."""
-        return int(np.count_nonzero(self.cells.sum(axis=1) % 2 == 0))
-
     @property
     def matrix(self) -> sparse.csr_array:
         """The system as a matrix (n, n)."""
@@ -85,8 +82,24 @@ class Network:
         """Number of the connected component of each node (n,)."""
         return self._parts(np.ones(len(self.lower), dtype=bool))
 
+    def free(self, components: Ints) -> NDArray[np.bool_]:
+        """Whether each component has no leak at all, so that the matrix maps its constants to zero."""
+        return np.asarray(np.bincount(components, weights=self.leak) == 0)
+
+    @property
+    def scaled_inverse(self) -> Floats:
+        """Inverse (n, n) of the matrix scaled to a unit diagonal, made definite where it maps constants to zero."""
+        root = np.sqrt(self.diagonal)
+        scale = np.divide(1.0, root, out=np.zeros_like(root), where=root > 0)
+        parts = self.components
+        constants = root * (parts == np.flatnonzero(self.free(parts))[:, None])
+        constants /= np.maximum(np.linalg.norm(constants, axis=1, keepdims=True), _TINY)
+        matrix = scale[:, None] * self.matrix.toarray() * scale
+        matrix[root == 0, root == 0] = 1.0
+        return np.asarray(np.linalg.inv(matrix + constants.T @ constants))
+
     def reds_first(self) -> tuple[Network, Ints]:
-        """The network with its red nodes in front, and where each node of it was before (n,)."""
+        """The network with its red nodes, those of even index sum, in front, and the old number of each (n,)."""
         odd = self.cells.sum(axis=1) % 2 == 1
         order = np.concatenate([np.flatnonzero(~odd), np.flatnonzero(odd)])
         place = np.empty(self.size, dtype=np.int32)
@@ -97,42 +110,40 @@ class Network:
         return network, order
 
     def coarsened(self) -> tuple[Network, Ints]:
-        """The network of blocks, two nodes a side along the strongly coupled axes, reds in front.
+        """The network of blocks of nodes, as many a side as `strides` says.
 
         Conductances between two blocks and leaks within a block add up, which makes its matrix the Galerkin
         product with functions constant on blocks. Pieces of a block that no face joins are blocks of their own.
+        A node without faces needs no coarser grid and gets no block.
 
-        returns  network and block of each node (n,); -1 for a node without faces, which needs no coarser one
+        returns  network and block of each node (n,), -1 for none
         """
-        blocks = self.cells // self._strides()
-        key = np.ravel_multi_index(tuple(blocks.T), tuple(blocks.max(axis=0) + 1))
+        corners = self.cells // np.array(self._strides(), dtype=self.cells.dtype)
+        key = np.ravel_multi_index(tuple(corners.T), tuple(corners.max(axis=0) + 1))
         inside = key[self.lower] == key[self.upper]
-        block = self._parts(inside)
-        joined = self._at_nodes(np.ones(len(self.lower))) > 0
-        count = int(block.max(initial=-1)) + 1
-        kept = np.zeros(count, dtype=bool)
-        kept[block[joined]] = True
+        block, count = self._numbered(self._parts(inside))
         cells = np.empty((count, 3), dtype=self.cells.dtype)
-        cells[block] = blocks
-        leak = np.asarray(np.bincount(block, weights=self.leak, minlength=count), dtype=float)
-        number = np.where(kept, np.cumsum(kept) - 1, -1).astype(np.int32)
-        block = number[block]
-        between = ~inside
-        faces = sparse.coo_array(
-            (self.conductance[between], (block[self.lower[between]], block[self.upper[between]])),
-            shape=(int(kept.sum()),) * 2,
-        ).tocsr().tocoo()  # fmt: skip  # sums what lies between the same two blocks
-        coarse, order = Network(cells[kept], faces.row, faces.col, faces.data, leak[kept]).reds_first()
-        place = np.append(np.argsort(order), -1).astype(np.int32)
-        return coarse, place[block]
+        held = block >= 0
+        cells[block[held]] = corners[held]
+        leak = np.bincount(block[held], weights=self.leak[held], minlength=count)
+        pairs = (block[self.lower[~inside]], block[self.upper[~inside]])
+        between = sparse.coo_array((self.conductance[~inside], pairs), shape=(count, count))
+        faces = between.tocsr().tocoo()  # sums what lies between the same two blocks
+        return Network(cells, faces.row, faces.col, faces.data, np.asarray(leak, dtype=float)), block
 
-    def _strides(self) -> Ints:
-        """Nodes a side of a block (3,): 2 along axes whose mean conductance is not weak beside the largest, else 1."""
+    def _numbered(self, parts: Ints) -> tuple[Ints, int]:
+        """Parts (n,) numbered anew without those of nodes that have no face, which get -1, and how many there are."""
+        kept = np.zeros(int(parts.max(initial=-1)) + 1, dtype=bool)
+        kept[parts[self.lower]] = True
+        kept[parts[self.upper]] = True
+        numbers = np.where(kept, np.cumsum(kept, dtype=np.int32) - 1, -1)
+        return numbers[parts], int(np.count_nonzero(kept))
+
+    def _strides(self) -> tuple[int, int, int]:
         code = self.cells @ np.arange(1, 4, dtype=self.cells.dtype)  # differs by 1, 2 or 3 across a face
         axis = np.abs(code[self.upper] - code[self.lower]) - 1
-        counts = np.bincount(axis, minlength=3)
-        means = np.bincount(axis, weights=self.conductance, minlength=3) / np.maximum(counts, 1)
-        return np.where(means >= WEAK * means.max(), 2, 1)
+        sums = np.bincount(axis, weights=self.conductance, minlength=3)
+        return strides(np.asarray(sums, dtype=float), np.bincount(axis, minlength=3))
 
     def _parts(self, faces: NDArray[np.bool_]) -> Ints:
         """Connected component of each node (n,) if only some faces (f,) are open."""
@@ -144,3 +155,15 @@ class Network:
         """Sum of values on faces (f,) at both of their nodes (n,)."""
         low = np.bincount(self.lower, weights=faces, minlength=self.size)
         return np.asarray(low + np.bincount(self.upper, weights=faces, minlength=self.size))
+
+
+def strides(conductance: Floats, faces: Ints) -> tuple[int, int, int]:
+    """Nodes a side of a block: 2 along axes whose mean conductance is not weak, 4 where that is one axis alone, else 1.
+
+    conductance  (3,)  sum over the faces normal to each axis
+    faces        (3,)  their number
+    """
+    means = conductance / np.maximum(faces, 1)
+    strong = means >= WEAK * means.max()
+    x, y, z = np.where(strong, 4 if strong.sum() == 1 else 2, 1).tolist()
+    return x, y, z

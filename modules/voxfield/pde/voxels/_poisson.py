@@ -47,6 +47,8 @@ class VoxelPoisson:
     absorption              >= 0, one number or (n,); 1 / dt for an implicit step of time
     rtol                    relative residual at which a right side counts as solved
     max_iterations          after which the best found is returned with its residual
+    device                  None for sparse matrices of the voxels alone, on the CPU, which is fastest there; a torch
+                            device for boxes without a matrix, as GPUs like them
 
     Voxels are numbered in C order of the mask: `values = field[mask]`, and `domain.dense(values)` puts them back.
     Raises InputError for an empty mask, a label without a face, and numbers out of range.
@@ -63,6 +65,7 @@ class VoxelPoisson:
         absorption: Floats | float = 0.0,
         rtol: float = 1e-8,
         max_iterations: int = 1000,
+        device: str | None = None,
     ) -> None:
         self.domain = _domain(mask, spacing)
         self.conditions = dict(conditions or {})
@@ -73,7 +76,7 @@ class VoxelPoisson:
         self.absorption = self._per_voxel("absorption", absorption)
         if self.absorption.min() < 0:
             raise InputError(f"the absorption is {self.absorption.min():g} somewhere; expected 0 or more")
-        self.solver = NetworkSolver(self._network(), rtol=rtol, max_iterations=max_iterations)
+        self.solver = NetworkSolver(self._network(), rtol=rtol, max_iterations=max_iterations, device=device)
 
     def solve(
         self,

@@ -13,10 +13,11 @@ import numpy as np
 from scipy import sparse
 
 from voxfield.errors import InputError
-from voxfield.pde.voxels._multigrid import Multigrid, dots, ratio
+from voxfield.pde.voxels._gathered import GatheredGrid
 
 if TYPE_CHECKING:
-    from voxfield.pde._domain import Floats, Ints
+    from voxfield.pde._domain import Floats
+    from voxfield.pde.voxels._grid import Array, FinestGrid
     from voxfield.pde.voxels._network import Network
 
 INCOMPATIBLE = 1e-8
@@ -40,31 +41,26 @@ class NetworkSolver:
 
     A component without any leak determines x up to a constant: there f must sum to zero, and x has zero mean.
 
-    rtol  relative residual at which a column counts as solved
+    rtol    relative residual at which a column counts as solved
+    device  of torch, for grids on the box around the voxels; None for grids of the voxels alone, on the CPU
     """
 
-    def __init__(self, network: Network, *, rtol: float = 1e-8, max_iterations: int = 1000) -> None:
+    def __init__(
+        self, network: Network, *, rtol: float = 1e-8, max_iterations: int = 1000, device: str | None = None
+    ) -> None:
         self.network = network
         self.rtol = rtol
         self.max_iterations = max_iterations
-        coloured, self._order = network.reds_first()
-        self._grids = Multigrid(coloured)
-        self._scale = ratio(np.ones(network.size), self._grids.levels[0].root)[:, None]
-
-    @cached_property
-    def components(self) -> Ints:
-        """Connected component of each node (n,)."""
-        parts = np.empty(self.network.size, dtype=np.intp)
-        parts[self._order] = self._grids.components
-        return parts
+        self._grid = _finest(network, device)
 
     @cached_property
     def kernel(self) -> sparse.csr_array:
         """Orthonormal columns (n, m) mapped to zero: a constant for every component without leak."""
-        free = np.bincount(self.components, weights=self.network.leak) == 0
-        rows = np.flatnonzero(free[self.components])
-        sizes = np.bincount(self.components)[self.components[rows]]
-        columns = (np.cumsum(free) - 1)[self.components[rows]]
+        parts = self._grid.components
+        free = self.network.free(parts)
+        rows = np.flatnonzero(free[parts])
+        sizes = np.bincount(parts)[parts[rows]]
+        columns = (np.cumsum(free) - 1)[parts[rows]]
         return sparse.csr_array((1 / np.sqrt(sizes), (rows, columns)), shape=(self.network.size, int(free.sum())))
 
     def solve(self, rhs: Floats, *, start: Floats | None = None) -> Solution:
@@ -72,18 +68,15 @@ class NetworkSolver:
 
         Raises InputError where a column has no solution.
         """
-        level = self._grids.levels[0]
-        f = self._scale * self._compatible(rhs)[self._order]
-        norms = np.linalg.norm(f, axis=0)
-        first = np.zeros((level.reds, rhs.shape[1]))
-        if start is not None:
-            first = start[self._order][: level.reds] * level.root[: level.reds, None]
-        red, iterations = self._iterate(level.eliminated(f), first, self.rtol * norms)
-        x = level.restored(f, red)
-        residual = np.linalg.norm(level.residual(f, x), axis=0) / np.where(norms > 0, norms, 1.0)
-        values = np.empty_like(x)
-        values[self._order] = self._scale * x
-        return Solution(values - self.kernel @ (self.kernel.T @ values), residual, iterations)
+        grid = self._grid
+        f = grid.packed(self._compatible(rhs))
+        first = 0 * f if start is None else grid.packed(self.network.diagonal[:, None] * start)
+        norms = grid.norms(f)
+        red, iterations = self._iterate(grid.eliminated(f), grid.red(first), self.rtol * norms)
+        x = grid.restored(f, red)
+        residual = grid.ratio(grid.norms(grid.residual(f, x)), norms)
+        values = grid.unpacked(x)
+        return Solution(values - self.kernel @ (self.kernel.T @ values), _plain(residual), iterations)
 
     def _compatible(self, rhs: Floats) -> Floats:
         excess = self.kernel.T @ rhs
@@ -95,22 +88,34 @@ class NetworkSolver:
             )
         return np.asarray(rhs - self.kernel @ excess, dtype=float)
 
-    def _iterate(self, g: Floats, x: Floats, aims: Floats) -> tuple[Floats, int]:
-        """Flexible conjugate gradients for S x = g (r, k), every column with its own step lengths."""
-        level = self._grids.levels[0]
-        r = g - x + level.averaged(x)
-        p, rz = np.zeros_like(r), np.zeros(len(aims))
-        before = r
+    def _iterate(self, g: Array, x: Array, aims: Array) -> tuple[Array, int]:
+        """Flexible conjugate gradients for S x = g, red unknowns, every column with its own step lengths."""
+        grid = self._grid
+        r = g - x + grid.averaged(x)
+        p, before, rz = 0 * r, r, 0 * aims
         for iteration in range(self.max_iterations):
-            going = np.linalg.norm(r, axis=0) > aims
+            going = grid.norms(r) > aims
             if not going.any():
                 return x, iteration
-            z = self._grids.precondition(r)
-            turn = ratio(dots(z, r - before), rz)
-            rz = dots(z, r)
+            z = grid.cycle(r)
+            turn = grid.ratio(grid.dots(z, r - before), rz)
+            rz = grid.dots(z, r)
             p = z + turn * p
-            q = p - level.averaged(p)
-            step = going * ratio(rz, dots(p, q))  # a finished column must rest: beyond round-off it would diverge
+            q = p - grid.averaged(p)
+            step = going * grid.ratio(rz, grid.dots(p, q))  # a finished column must rest, or round-off drives it away
             x = x + step * p
             before, r = r, r - step * q
         return x, self.max_iterations
+
+
+def _finest(network: Network, device: str | None) -> FinestGrid:
+    if device is None:
+        return GatheredGrid(network)
+    from voxfield.pde.voxels._boxed import FinestBoxedGrid  # torch, where it is asked for
+
+    return FinestBoxedGrid(network, device)
+
+
+def _plain(numbers: Array) -> Floats:
+    """Numbers (k,) of the columns as numpy has them."""
+    return np.asarray(numbers if isinstance(numbers, np.ndarray) else numbers.cpu().numpy()).ravel()
