@@ -8,7 +8,7 @@ knees are looked at once, beside. Without the data, knees are simulated: a laten
 References, written here: the least ambiguous sets (LAC, Sadinle et al. 2019: 1 - p_y), which are the smallest on
 average, and the adaptive ones (APS, Romano et al. 2020: the mass of all likelier grades and a random part of its own).
 Neither knows that grades have an order, so that sets may have gaps. Where MAPIE is installed, its own of both stand
-beside them.
+beside them, with the settings that it has by default (its APS is not randomised then).
 
 Another site: its patients are drawn from the same pool with a chance that grows with the severity that the model sees
 in the scan, so that the likelihood ratio is a function of the scan alone.
