@@ -17,7 +17,7 @@ from voxfield.artifacts._field_samples import FieldSamples
 from voxfield.artifacts._graph import Graph
 from voxfield.artifacts._grid import Grid
 from voxfield.artifacts._grid_field import GridField
-from voxfield.artifacts._image import Image, ImageSeries
+from voxfield.artifacts._image import Image, ImageSeries, PartialImage
 from voxfield.artifacts._label_map import LabelMap
 from voxfield.artifacts._manifold import Manifold
 from voxfield.artifacts._mesh import Mesh
@@ -52,6 +52,7 @@ __all__ = [
     "Metrics",
     "Model",
     "Origin",
+    "PartialImage",
     "PartialVectorImage",
     "Picture",
     "PointField",

@@ -1,4 +1,4 @@
-"""Image: one number a voxel."""
+"""Image: one number a voxel. PartialImage: the same, with numbers missing."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class Image(Volume):
     """
 
     frames_allowed = False
+    gaps_allowed = False
 
     def __init__(
         self, data: ArrayLike, affine: ArrayLike, *, unit: str | None = None, bits: Literal[8, 16] | None = None
@@ -64,10 +65,10 @@ class Image(Volume):
         self.bits = None
 
     def _convert(self, stored: NDArray[Any], header: Header, inspection: Inspection) -> NDArray[Any]:
-        return real_values(stored, header.scaling, inspection)
+        return real_values(stored, header.scaling, inspection, gaps=self.gaps_allowed)
 
     def _judge(self, data: NDArray[Any], inspection: Inspection) -> None:
-        low, high = require_finite(data, inspection, "voxels")
+        low, high = require_finite(data, inspection, "voxels", gaps=self.gaps_allowed)
         if low == high:
             inspection.note(
                 "constant-image",
@@ -109,3 +110,9 @@ class ImageSeries(Image):
     """A scalar volume that may have frames: (x, y, z) or (x, y, z, t)."""
 
     frames_allowed = True
+
+
+class PartialImage(Image):
+    """A scalar volume that may have gaps: NaN where a voxel has no value, such as a distance where no path leads."""
+
+    gaps_allowed = True

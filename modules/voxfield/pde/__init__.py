@@ -13,9 +13,11 @@ from voxfield._lazy import lazy
 if TYPE_CHECKING:
     from voxfield.pde._compare import compare as compare
     from voxfield.pde._derivatives import LocalFit as LocalFit
+    from voxfield.pde._distance import distance as distance
     from voxfield.pde._domain import VoxelDomain as VoxelDomain
     from voxfield.pde._elliptic import EllipticSolver as EllipticSolver
     from voxfield.pde._evaluate import evaluate as evaluate
+    from voxfield.pde._evolve import evolve as evolve
     from voxfield.pde._momentum import Fluid as Fluid
     from voxfield.pde._momentum import momentum_force as momentum_force
     from voxfield.pde._pressure import pressure as pressure
@@ -32,7 +34,9 @@ __getattr__, __dir__, __all__ = lazy(
         "Lumen": "_relative",
         "VoxelDomain": "_domain",
         "compare": "_compare",
+        "distance": "_distance",
         "evaluate": "_evaluate",
+        "evolve": "_evolve",
         "momentum_force": "_momentum",
         "pressure": "_pressure",
         "relative_pressure": "_relative",
