@@ -12,9 +12,11 @@ from voxfield._lazy import lazy
 if TYPE_CHECKING:
     from voxfield.report._build import build as build
     from voxfield.report._grading import grading as grading
+    from voxfield.report._problem import problem as problem
     from voxfield.report._subject import subject as subject
     from voxfield.report._surface import surface as surface
 
 __getattr__, __dir__, __all__ = lazy(
-    __name__, {"build": "_build", "grading": "_grading", "subject": "_subject", "surface": "_surface"}
+    __name__,
+    {"build": "_build", "grading": "_grading", "problem": "_problem", "subject": "_subject", "surface": "_surface"},
 )

@@ -86,6 +86,7 @@ def subject_rows(entries: Sequence[Entry]) -> tuple[list[dict[str, Any]], list[d
         ("grade", "grade", False), ("true_grade", "reader's grade", True), ("stenosis", "stenosis", True),
         ("drop_pa", "pressure drop, Pa", True), ("true_drop_pa", "true drop, Pa", True),
         ("peak_speed", "peak speed", True), ("dice", "Dice", True), ("velocity_error", "velocity error", True),
+        ("solvers", "solvers", True), ("excess", "difference / bars", True),
     ):  # fmt: skip
         if known(entries, fact) and (fact != "true_grade" or known(entries, "grade")):
             columns.append((fact, label, numeric))
@@ -129,6 +130,8 @@ def _cell(entry: Entry, fact: str, numeric: bool, grades: int) -> dict[str, Any]
         "peak_speed": lambda: " ".join([significant(value), facts.get("speed_unit") or ""]),
         "dice": lambda: fixed(value, 3),
         "velocity_error": lambda: percent(value),
+        "solvers": lambda: significant(value),
+        "excess": lambda: fixed(value, 3),
     }
     return cell | {"value": value, "text": words[fact]()}
 

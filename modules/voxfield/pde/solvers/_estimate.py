@@ -46,7 +46,7 @@ def solve_twice(
     first = solver.solve(problem, tuple(points) or None, at, ctx)
     second = solver.solve(problem, solver.second(first.points), at, ctx)
     difference = float(np.abs(first.values - second.values).max())
-    if solver.order is None:
-        return Estimated(first, second.points, difference)
-    ratio = first.points[0] / second.points[0]
-    return Estimated(first, second.points, difference / abs(ratio**solver.order - 1))
+    if solver.order is not None:
+        ratio = first.points[0] / second.points[0]
+        difference /= abs(ratio**solver.order - 1)
+    return Estimated(first, second.points, difference + first.unseen_error)

@@ -24,6 +24,7 @@ class Solved:
     residual            of its own discrete equations, relative to their parts
     iterations          of the method that took most of them; 1 where it is direct
     standard_deviation  like values, where the solver tells one
+    unseen_error        largest error that a second grid does not show, such as that of steps in time
     facts               more that is worth telling, plain values
     """
 
@@ -32,6 +33,7 @@ class Solved:
     residual: float
     iterations: int
     standard_deviation: Array | None = None
+    unseen_error: float = 0.0
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
