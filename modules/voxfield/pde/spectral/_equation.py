@@ -29,6 +29,10 @@ class Interval(NamedTuple):
         """That many collocation points."""
         return (Fourier if self.kind == "periodic" else Chebyshev)(self.low, self.high, count)
 
+    def end(self, side: int) -> float:
+        """low for side 0, high for side 1."""
+        return self.high if side else self.low
+
     @property
     def length(self) -> float:
         """high - low."""

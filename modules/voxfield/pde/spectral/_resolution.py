@@ -112,7 +112,7 @@ def _data(equation: Equation, axis: int) -> Iterator[Lines]:
     yield _lines(equation.forcing, equation.box, axis, {})
     for (number, side), condition in equation.conditions.items():
         if number != axis:
-            yield _lines(condition.data, equation.box, axis, {number: equation.box[number][side]})
+            yield _lines(condition.data, equation.box, axis, {number: equation.box[number].end(side)})
     if equation.operator.conductivity and axis in equation.space:
         box = tuple(equation.box[number] for number in equation.space)
         yield _lines(equation.operator.conductivity, box, axis, {})
