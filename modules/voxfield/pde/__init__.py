@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from voxfield.pde._elliptic import EllipticSolver as EllipticSolver
     from voxfield.pde._evaluate import evaluate as evaluate
     from voxfield.pde._evolve import evolve as evolve
+    from voxfield.pde._laplace import laplace as laplace
     from voxfield.pde._momentum import Fluid as Fluid
     from voxfield.pde._momentum import momentum_force as momentum_force
     from voxfield.pde._pressure import pressure as pressure
@@ -37,6 +38,7 @@ __getattr__, __dir__, __all__ = lazy(
         "distance": "_distance",
         "evaluate": "_evaluate",
         "evolve": "_evolve",
+        "laplace": "_laplace",
         "momentum_force": "_momentum",
         "pressure": "_pressure",
         "relative_pressure": "_relative",

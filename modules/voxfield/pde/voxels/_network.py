@@ -57,7 +57,11 @@ class Network:
             raise InputError(f"{bad} couplings are positive or join voxels without a common face; expected none")
         joined = entries.data < 0
         leak = np.asarray(matrix.sum(axis=1), dtype=float)
-        leak[leak <= _ROUND_OFF * matrix.diagonal()] = 0.0
+        least = _ROUND_OFF * matrix.diagonal()
+        bad = np.count_nonzero(leak < -least)
+        if bad:
+            raise InputError(f"{bad} rows sum to less than 0, the least to {leak.min():.3g}; expected 0 or more")
+        leak[leak <= least] = 0.0
         return cls(cells, entries.row[joined], entries.col[joined], -entries.data[joined], leak)
 
     @property

@@ -16,7 +16,7 @@ from voxfield.errors import InputError
 from voxfield.pde.voxels._gathered import GatheredGrid
 
 if TYPE_CHECKING:
-    from voxfield.pde._domain import Floats
+    from voxfield.pde._domain import Floats, Ints
     from voxfield.pde.voxels._grid import Array, FinestGrid
     from voxfield.pde.voxels._network import Network
 
@@ -53,10 +53,15 @@ class NetworkSolver:
         self.max_iterations = max_iterations
         self._grid = _finest(network, device)
 
+    @property
+    def components(self) -> Ints:
+        """Number of the connected component of each node (n,)."""
+        return self._grid.components
+
     @cached_property
     def kernel(self) -> sparse.csr_array:
         """Orthonormal columns (n, m) mapped to zero: a constant for every component without leak."""
-        parts = self._grid.components
+        parts = self.components
         free = self.network.free(parts)
         rows = np.flatnonzero(free[parts])
         sizes = np.bincount(parts)[parts[rows]]
