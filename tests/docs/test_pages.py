@@ -62,6 +62,14 @@ def test_fields_page(tmp_path: Path) -> None:
     assert (tmp_path / "field.safetensors").is_file()
 
 
+def test_voxel_solvers_page(tmp_path: Path) -> None:
+    said = run_page("pde_voxels.md", tmp_path)
+    assert "heat and eikonal differ by" in said
+    assert "day 80:" in said
+    assert (tmp_path / "distance.nii.gz").is_file()
+    assert (tmp_path / "density.nii.gz").is_file()
+
+
 def test_readme_names_the_two_commands_and_real_stages() -> None:
     from voxfield.registry import names
 

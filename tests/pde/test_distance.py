@@ -199,6 +199,22 @@ def test_distances_lie_between_the_straight_line_and_paths_in_a_graph(seed: int)
     assert (found > 0.9 * upper - 0.5 * max(STRETCHED)).all()
 
 
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_speeds_that_jump_from_voxel_to_voxel_still_reach_every_voxel_after_a_neighbour(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    stencil = box((9, 8, 7), STRETCHED)
+    slowness = 10 ** rng.uniform(-1, 1, stencil.domain.size)
+    sources = np.unique(rng.integers(0, stencil.domain.size, 3))
+    found = arrival_times(stencil, sources, slowness)
+    earliest = np.append(found.times, np.inf)[stencil.neighbours].min(axis=(0, 1))
+    later = np.setdiff1d(np.arange(stencil.domain.size), sources)
+    assert (earliest[later] < found.times[later]).all()
+    assert np.isfinite(found.times).all()
+    assert np.isin(found.origin, sources).all()
+    np.testing.assert_allclose(np.median(found.times[later] / found.first_order[later]), 1, atol=0.2)
+
+
 def ball(cells: int) -> tuple[Stencil, np.ndarray, np.ndarray]:
     """Ball of radius 1 with its middle as the source."""
     places = np.indices((2 * cells + 1,) * 3) - cells

@@ -45,8 +45,8 @@ def distance(
     The eikonal equation |grad T| = 1 / speed is solved by upwind differences of second order. Straight from a source at
     uniform speed the result is exact; a path that bends around a corner of the mask does so at the centre of a voxel,
     which makes it up to a voxel longer. The heat method (Crane et al. 2013) takes another way to the same numbers and
-    comes within about a voxel; where the two are further apart than that and its error estimate allow, a finding says
-    so.
+    comes within about a voxel where the speed changes little from voxel to voxel; where the two are further apart than
+    that and its error estimate allow, a finding says so.
 
     Findings: unreached, source-outside, methods-disagree.
 

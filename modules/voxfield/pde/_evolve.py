@@ -42,9 +42,9 @@ def evolve(
     tissue   (x, y, z) on the same grid; D by label. Labels without a D, and 0, are walls, which nothing passes
 
     Finite volumes keep the mass; across a change of tissue the flux takes the harmonic mean of D. Steps of time are
-    chosen so that the sum of their estimated errors stays below the tolerance. What the voxels do to the speed of
-    a front is not in that sum: a voxel as wide as sqrt(D / rho) makes a front 4 % too fast (finding `front-unresolved`
-    from there on).
+    chosen so that the sum of their estimated errors stays below the tolerance; how growth carries an early error
+    on is not in that sum, nor what the voxels do to the speed of a front: a voxel as wide as sqrt(D / rho) makes it 4 %
+    too fast (finding `front-unresolved` from there on).
 
     Columns of `course`: time_day, mass, volume_mm3 and radius_mm (of the ball of that volume) above the threshold,
     front_speed_mm_per_day (mean outward speed of the surface u = threshold), added (by growth, since day 0), imbalance

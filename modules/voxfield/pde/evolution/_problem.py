@@ -62,7 +62,7 @@ def posed(
     _require_density(values, initial, proliferation)
     outside = float(np.abs(density[~mask]).sum() / np.abs(density).sum())
     if outside > 0:
-        text = f"{outside:.2%} of the initial density lies outside the tissue; it is left out"
+        text = f"{100 * outside:.2g} % of the initial density lies outside the tissue; it is left out"
         ctx.finding("initial-outside", "warning", text, file=initial.file, value=outside)
     if proliferation:
         _tell_of_fast_front(by_label, proliferation, max(spacing), tissue, ctx)

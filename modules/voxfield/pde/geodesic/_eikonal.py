@@ -108,8 +108,11 @@ class _Front:
         scale = np.where(second, 1.5, 1.0)
         behind = np.where(second, (4 * near - far) / 3, near)
         behind += np.where(common, self.slowness[voxels] * self._known_error(voxels, side, second) / scale, 0)
-        weights = self.stencil.weights[:, None] * scale**2
-        self.times[voxels] = upwind(behind, weights, self.slowness[voxels])
+        weights, slowness = self.stencil.weights[:, None], self.slowness[voxels]
+        times = upwind(behind, weights * scale**2, slowness)
+        early = np.flatnonzero(times <= near.min(axis=0))  # a speed that jumps: there the first order has to do
+        times[early] = upwind(near[:, early], np.broadcast_to(weights, near[:, early].shape), slowness[early])
+        self.times[voxels] = times
 
     def _likeliest_origin(self, voxels: Ints, one: Ints, near: Floats) -> Ints:
         """Of the origins of the neighbours upwind, (3, m), that by which the front is here first, straight on."""
