@@ -118,6 +118,29 @@ def test_neumann_data_alone_give_the_solution_of_mean_zero() -> None:
         solve(Equation(laplacian(2), box, lambda x, y: -8 * wave(x, y) + 0.5, sides))
 
 
+@pytest.mark.parametrize("axes", [1, 2])
+def test_neumann_data_alone_with_a_variable_conductivity(axes: int) -> None:
+    """div(a grad u) with a = 2 + sin x (times 1 + y / 5 on a square) of u = cos 2x (cos y), without flux."""
+
+    def u(x: np.ndarray, y: np.ndarray | float = 0.0) -> np.ndarray:
+        return cos(2 * x) * cos(y)
+
+    def a(x: np.ndarray, y: np.ndarray | float = 0.0) -> np.ndarray:
+        return (2 + sin(x)) * (1 + y / 5)
+
+    def forcing(x: np.ndarray, y: np.ndarray | float = 0.0) -> np.ndarray:
+        along_x = -2 * cos(x) * (1 + y / 5) * sin(2 * x) * cos(y) - 4 * a(x, y) * u(x, y)
+        along_y = -(2 + sin(x)) / 5 * cos(2 * x) * sin(y) - a(x, y) * u(x, y)
+        return along_x + (axes - 1) * along_y
+
+    operator = Operator((Term(0.0, (0,) * axes),), conductivity=a)
+    sides = {side: neumann(0.0) for side in SIDES if side[0] < axes}
+    box = (Interval(0, pi),) * axes
+    assert error(solve(Equation(operator, box, forcing, sides)), u) < 1e-11
+    with pytest.raises(InputError, match=r"do not balance: the forcing is 0\.3"):
+        solve(Equation(operator, box, lambda *at: forcing(*at) + 0.3, sides))
+
+
 def test_three_axes_two_of_them_periodic() -> None:
     def u(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         return sin(x) * cos(2 * y) * exp(z)
@@ -247,6 +270,12 @@ def test_a_nonlinear_problem_without_a_solution_is_refused() -> None:
     """u'' + 40 + u^2 = 0 on [0, 1] with zero ends lies beyond the fold of Bratu's kind."""
     with pytest.raises(InputError, match=r"did not settle in 30 steps"):
         solve(Equation(Operator((Term(1.0, (2,)),), {2: 1.0}), (Interval(0, 4),), -40.0, ENDS))
+
+
+def test_an_odd_number_of_periodic_points_is_refused() -> None:
+    equation = Equation(laplacian(1, Term(-1.0, (0,))), (Interval(0, 1, "periodic"),), 1.0)
+    with pytest.raises(InputError, match=r"given 33 points; expected an even number"):
+        solve(equation, [33])
 
 
 def test_evaluation_outside_the_box_is_refused() -> None:

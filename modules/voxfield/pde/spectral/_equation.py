@@ -26,7 +26,10 @@ class Interval(NamedTuple):
     kind: Literal["bounded", "periodic", "time"] = "bounded"
 
     def discretise(self, count: int) -> Axis:
-        """That many collocation points."""
+        """That many collocation points: an even number on a periodic axis, at least 4; on another at least 3."""
+        if count < 3 or (self.kind == "periodic" and (count % 2 or count < 4)):
+            wanted = "an even number, at least 4" if self.kind == "periodic" else "at least 3"
+            raise InputError(f"a {self.kind} axis is given {count} points; expected {wanted}")
         return (Fourier if self.kind == "periodic" else Chebyshev)(self.low, self.high, count)
 
     def end(self, side: int) -> float:

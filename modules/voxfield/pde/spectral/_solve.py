@@ -38,16 +38,18 @@ def solve(equation: Equation, counts: Sequence[int] | None = None, *, tolerance:
     iteration or GMRES does not converge, and for Neumann data that no solution has.
     """
     if counts is not None:
-        return _compatible(_newton(System(equation, counts)))
+        solution = _newton(System(equation, counts))
+        # What a grid too coarse for its data leaves out of balance is no fault of theirs.
+        return _compatible(solution) if max(solution.tails) <= COMPATIBLE else solution
     counts = _first_counts(equation, tolerance)
     while True:
-        solution = _attempt(equation, counts, tolerance)
-        coarse = list(range(len(counts))) if solution is None else _unresolved(solution, tolerance)
-        if solution is not None and not coarse:
-            return solution
+        found = _attempt(equation, counts, tolerance)
+        coarse = list(range(len(counts))) if found is None else _unresolved(found, tolerance)
+        if found is not None and not coarse:
+            return found
         for axis in coarse:
             if 2 * counts[axis] > LIMITS[len(counts)] + 2:
-                raise too_fine(equation, axis, solution, tolerance)
+                raise too_fine(equation, axis, found, tolerance)
             counts[axis] = _doubled(equation, axis, counts[axis])
 
 
@@ -88,12 +90,12 @@ def _unresolved(solution: Solution, tolerance: float) -> list[int]:
 
 def _newton(system: System) -> Solution:
     values = system.start()
-    imbalance: complex = 0.0
     for step in range(1, NEWTON_STEPS + 1):
-        change, imbalance = _step(system, values)
+        change = _step(system, values)
         values = system.add(values, change)
         if system.direct or _size(change) <= SETTLED * _size(values):
-            return Solution(system, _centred(system, values), step, abs(imbalance))
+            imbalance = abs(np.mean(system.residual(values))) if system.equation.singular else 0.0
+            return Solution(system, _centred(system, values), step, float(imbalance))
         if not np.isfinite(values).all():
             break
     raise InputError(
@@ -102,7 +104,7 @@ def _newton(system: System) -> Solution:
     )
 
 
-def _step(system: System, values: Array) -> tuple[Array, complex]:
+def _step(system: System, values: Array) -> Array:
     try:
         return system.solve(values, system.residual(values))
     except (np.linalg.LinAlgError, LinAlgWarning):

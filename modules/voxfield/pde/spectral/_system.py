@@ -60,11 +60,21 @@ class System:
         return " x ".join(str(axis.count) for axis in self.axes)
 
     @cached_property
-    def direct(self) -> bool:
-        """Whether one solve gives the solution: a linear equation, of one axis or a sum over axes."""
+    def eliminates(self) -> bool:
+        """Whether the linearised equation is one matrix: one axis, and no kernel."""
+        return len(self.axes) == 1 and not self.equation.singular
+
+    @cached_property
+    def separable(self) -> bool:
+        """Whether the equation is a linear sum over axes with constant coefficients."""
         operator = self.equation.operator
         mixed = any(np.count_nonzero(term.order) > 1 for term in operator.terms)
-        return operator.linear and (len(self.axes) == 1 or not (mixed or operator.conductivity))
+        return operator.linear and not (mixed or operator.conductivity)
+
+    @property
+    def direct(self) -> bool:
+        """Whether one solve gives the solution, with nothing iterated."""
+        return self.equation.operator.linear and (self.eliminates or self.separable)
 
     def start(self) -> Array:
         """Zero at the inner nodes, and what the conditions make of it at the ends."""
@@ -108,17 +118,12 @@ class System:
 
         return of
 
-    def solve(self, values: Array, right: Array) -> tuple[Array, complex]:
-        """Change of the inner values for which the left side, linearised at `values`, changes by `right`.
-
-        Also the constant by which `right` had to be lowered, where constants are the kernel.
-        """
+    def solve(self, values: Array, right: Array) -> Array:
+        """Change of the inner values for which the left side, linearised at `values`, changes by `right`."""
         pairs = self.equation.operator.linearise(self.derivative(values, [e.inner for e in self.ends]))
-        if len(self.axes) == 1 and not self.equation.singular:
-            return self._eliminate(pairs, right), 0.0
-        if self.direct:
-            return self._separable(pairs, right)
-        return self._krylov(pairs, right), 0.0
+        if self.eliminates:
+            return self._eliminate(pairs, right)
+        return self._separable(pairs, right) if self.separable else self._krylov(pairs, right)
 
     @cached_property
     def conductivity(self) -> Array | None:
@@ -164,7 +169,7 @@ class System:
         with catch_warnings(action="error", category=linalg.LinAlgWarning):
             return np.asarray(linalg.solve(scale[:, None] * matrix, scale * right))
 
-    def _separable(self, pairs: Pairs, right: Array) -> tuple[Array, complex]:
+    def _separable(self, pairs: Pairs, right: Array) -> Array:
         """Solve with the parts of `pairs` along single axes, every coefficient replaced by its mean."""
         shift = 0j
         parts: list[dict[int, complex]] = [defaultdict(complex) for _ in self.axes]
@@ -178,8 +183,8 @@ class System:
             for axis in self.equation.space:
                 parts[axis][2] += float(np.mean(self.conductivity))
         factors = [self._factor(axis, part) for axis, part in enumerate(parts)]
-        change, lost = _tensor.solve(factors, shift, right, singular=self.equation.singular)
-        return (change if self.equation.operator.complex_valued else change.real), lost
+        change = _tensor.solve(factors, shift, right, singular=self.equation.singular)
+        return change if self.equation.operator.complex_valued else change.real
 
     def _factor(self, axis: int, part: dict[int, complex]) -> Factor:
         points = self.axes[axis]
@@ -200,13 +205,13 @@ class System:
 
         def preconditioned(change: Array) -> Array:
             image = apply(self.add(blank, change.reshape(right.shape)))
-            return self._separable(pairs, image)[0].ravel()
+            return self._separable(pairs, image).ravel()
 
         size = right.size
         operator = LinearOperator((size, size), matvec=preconditioned, dtype=right.dtype)
         change, failed = gmres(
             operator,
-            self._separable(pairs, right)[0].ravel(),
+            self._separable(pairs, right).ravel(),
             rtol=KRYLOV_TOLERANCE,
             restart=KRYLOV_RESTART,
             maxiter=KRYLOV_CYCLES,

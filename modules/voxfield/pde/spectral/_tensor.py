@@ -61,23 +61,20 @@ def circulant(axis: Fourier, coefficients: dict[int, complex]) -> Factor:
     return Factor(np.sum(parts, axis=0) if parts else np.zeros(axis.count), None, None)
 
 
-def solve(factors: Sequence[Factor], shift: complex, right: Array, *, singular: bool = False) -> tuple[Array, complex]:
+def solve(factors: Sequence[Factor], shift: complex, right: Array, *, singular: bool = False) -> Array:
     """Solve (sum of A_k along axis k, plus shift) u = right.
 
-    right     one axis a factor
-    singular  the constants are the kernel: their mode is left out of u and returned
-    returns   u, shaped as right, and the constant by which right had to be lowered (0 unless singular)
+    right     one dimension a factor
+    singular  the constants are the kernel: their mode is left out of right and u
+    returns   u, shaped as right
     """
     for axis, factor in enumerate(factors):
         right = factor.into(right, axis)
-    if not singular:
-        values, lost = _substitute([factor.core for factor in factors], shift, right), None
-    else:
-        values, lost = _without_kernel([factor.core for factor in factors], right)
+    cores = [factor.core for factor in factors]
+    values = _without_kernel(cores, right) if singular else _substitute(cores, shift, right)
     for axis, factor in enumerate(factors):
         values = factor.out(values, axis)
-        lost = lost if lost is None else factor.out(lost, axis)
-    return values, 0.0 if lost is None else complex(np.mean(lost))
+    return values
 
 
 def along(matrix: Array, values: Array, axis: int) -> Array:
@@ -107,14 +104,14 @@ def _rows(cores: list[Array], axis: int, shift: complex | Array, right: Array) -
     return np.moveaxis(values, 0, axis)
 
 
-def _without_kernel(cores: list[Array], right: Array) -> tuple[Array, Array]:
-    """Diagonal solve without the mode of the smallest sum, and that mode's part of the right side."""
+def _without_kernel(cores: list[Array], right: Array) -> Array:
+    """Diagonal solve without the mode of the smallest sum."""
+    if any(core.ndim == 2 for core in cores):
+        raise np.linalg.LinAlgError("a kernel, and eigenvectors that are parallel up to round-off")
     total = _sum(cores)
     kernel = np.unravel_index(np.argmin(np.abs(total)), total.shape)
-    lost = np.zeros_like(right)
-    lost[kernel] = right[kernel]
-    total[kernel] = 1
-    return (right - lost) / total, lost
+    total[kernel] = np.inf
+    return np.asarray(right / total)
 
 
 def _sum(cores: list[Array]) -> Array:
