@@ -138,8 +138,8 @@ class VoxelPoisson:
         lower, upper = (np.concatenate(ends) for ends in zip(*self.domain.faces, strict=True))
         steps = np.repeat(self.domain.spacing, self.domain.face_counts)
         resistance = 1 / self.coefficient
-        conductance = 2 / (resistance[lower] + resistance[upper]) / steps**2
-        return Network(self.domain.cells, lower, upper, conductance, leak)
+        between = resistance[lower] + resistance[upper] if np.ptp(resistance) > 0 else 2 * resistance[0]
+        return Network(self.domain.cells, lower, upper, 2 / (between * steps**2), leak)
 
     def _wall_conductance(self, faces: WallFaces) -> Floats:
         return np.asarray(2 * self.coefficient[faces.cells] / faces.steps**2)
