@@ -1,8 +1,9 @@
 """The kernel along one axis: a trend and a band around each frequency, as functions closed under differentiation.
 
-    k(x, x') = w_0 g_0(|x - x'|) + sum_q w_q (1 + growth t t') g(|x - x'|) cos m_q (x - x')
+    k(x, x') = w_0 (g_0(|x - x'|) + 1 + t t') + sum_q w_q (1 + growth t t') g(|x - x'|) cos m_q (x - x')
 
-is the spectral mixture of GP-HM (Fang et al., ICLR 2024, eq. 8 and 9) with a trend of its own length. In the Mercer
+is the spectral mixture of GP-HM (Fang et al., ICLR 2024, eq. 8 and 9) with a trend of its own length
+and a straight line, which no curvature in the forcing speaks for or against (t is x on [-1, 1]). In the Mercer
 functions of its envelopes every band is {p F cos m x, p F sin m x}. Polynomials times a fixed exponential are closed
 under differentiation, d/dx (p e^{imx}) = (p' + i m p) e^{imx}: every operator of constant coefficients acts on
 this basis without error, where K'' K^-1 on a grid loses half of the digits.
@@ -58,8 +59,8 @@ class AxisKernel:
     @cached_property
     def whitening(self) -> Floats:
         """Maps the columns of `raw` to those of unit prior variance."""
-        trend = factor(self.envelope, 2 * self.trend_length, 0.0, self.trend_degree)
-        band = factor(self.envelope, 2 * self.band_length, self.growth, self.band_degree)
+        trend = factor(self.envelope, 2 * self.trend_length, self.trend_degree, line=1.0)
+        band = factor(self.envelope, 2 * self.band_length, self.band_degree, growth=self.growth)
         return np.asarray(block_diag(trend, *[band] * (2 * len(self.frequencies))))
 
     def raw(self, points: Floats, order: int = 0) -> Floats:

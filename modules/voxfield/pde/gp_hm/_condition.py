@@ -61,7 +61,8 @@ def condition(data: GridData, found: Sequence[Spectrum], noise: tuple[float, flo
     variances = _variances(data, found)
     product = _affordable([one.kernel for one in found], variances)
     begin = float(np.clip(max(one.noise for one in found), *noise))
-    posterior = Regression(data.rows(product), variances[tuple(product.pairs)], begin)
+    weights, least = variances[tuple(product.pairs)], _least(data, variances)[tuple(product.pairs)]
+    posterior = Regression(data.rows(product), np.maximum(weights, least), begin, least)
     for _ in range(_STEPS):
         following = posterior.improved(product.blocks, noise)
         if not following.log_evidence > posterior.log_evidence + _ENOUGH * data.forcing.size:
@@ -77,12 +78,14 @@ def _pruned(product: Product, posterior: Regression) -> tuple[Product, Regressio
         axis=0
     )
     felt = np.bincount(product.blocks, power * posterior.weights)
-    kept = felt[product.blocks] > _UNFELT
+    least = np.broadcast_to(posterior.least, posterior.weights.shape)
+    kept = (felt[product.blocks] > _UNFELT) | (least > 0)
     if kept.all() or not kept.any():
         return product, posterior
     active = product.active.copy()
     active[active] = kept
-    return replace(product, active=active), Regression(rows.only(kept), posterior.weights[kept], posterior.noise)
+    fewer = replace(posterior, rows=rows.only(kept), weights=posterior.weights[kept], least=least[kept])
+    return replace(product, active=active), fewer
 
 
 def _affordable(kernels: list[AxisKernel], variances: Floats) -> Product:
@@ -102,6 +105,21 @@ def _affordable(kernels: list[AxisKernel], variances: Floats) -> Product:
         if shrunk == kernels:
             variances = np.where(variances > variances[variances > 0].min(), variances, 0)
         kernels = shrunk
+
+
+def _least(data: GridData, variances: Floats) -> Floats:
+    """What the evidence may not lower the variances below, (components on each axis).
+
+    Where the faces across an axis leave the solution open, data that show no trend do not speak against one: along that
+    axis a trend of the size of the solution is never ruled out.
+    """
+    given = [face.values for face in data.faces] + ([] if data.observations is None else [data.observations.values])
+    seen = max((float(np.nanmean(values**2)) for values in given if np.isfinite(values).any()), default=0.0)
+    bands = variances[tuple(slice(1, None) for _ in variances.shape)].sum()
+    trend = np.zeros(variances.shape, dtype=bool)
+    for axis in data.open:
+        trend |= np.indices(variances.shape)[axis] == 0
+    return np.where(trend, max(seen, float(bands)), 0.0)
 
 
 def _variances(data: GridData, found: Sequence[Spectrum]) -> Floats:

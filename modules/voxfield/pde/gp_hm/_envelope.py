@@ -44,18 +44,23 @@ def polynomials(t: Floats, degree: int, order: int = 0) -> Floats:
     """Derivatives (n, degree + 1) in t of the Legendre polynomials of mean square 1 on [-1, 1]."""
     scale = np.diag(np.sqrt(2 * np.arange(degree + 1) + 1.0))
     coefficients = legendre.legder(scale, order) if order else scale
-    return np.asarray(legendre.legval(t, coefficients)).T
+    return np.asarray(legendre.legval(t, coefficients), dtype=np.float64).T
 
 
 @lru_cache(maxsize=256)
-def factor(envelope: str, length: float, growth: float, degree: int) -> Floats:
-    """F (degree + 1, degree + 1) of an envelope; `length` in half lengths of the interval."""
+def factor(envelope: str, length: float, degree: int, *, growth: float = 0.0, line: float = 0.0) -> Floats:
+    """F (degree + 1, degree + 1) of an envelope; `length` in half lengths of the interval.
+
+    growth  variance of the linear amplitude
+    line    variance of a straight line that is added, with kernel 1 + t t'
+    """
     nodes, weights = legendre.leggauss(_NODES + degree)
     projection = polynomials(nodes, degree) * (weights / 2)[:, None]
     kernel = ENVELOPES[envelope]((nodes[:, None] - nodes) / length) * (1 + growth * np.outer(nodes, nodes))
+    kernel = kernel + line * (1 + np.outer(nodes, nodes))
     values, vectors = np.linalg.eigh(projection.T @ kernel @ projection)
     # In descending order; what rounding leaves of the smallest eigenvalues must not turn their sign.
-    return (vectors[:, ::-1] * np.sqrt(np.maximum(values[::-1], 0))).astype(np.float64, copy=False)
+    return np.asarray(vectors[:, ::-1] * np.sqrt(np.maximum(values[::-1], 0)), dtype=np.float64)
 
 
 _NODES = 48  # beyond the degree: resolves the kink of the Matern kernel at length 1/10 of the interval to 1e-6

@@ -65,11 +65,13 @@ class Regression:
     rows     the data
     weights  (n,) prior variances
     noise    standard deviation of the forcing
+    least    (n,) or a number: what evidence may not lower the weights below
     """
 
     rows: Rows
     weights: Floats
     noise: float
+    least: Floats | float = 0.0
 
     @cached_property
     def _stack(self) -> Floats:
@@ -131,7 +133,7 @@ class Regression:
         misfit = ((rows.forcing_values - rows.forcing @ self.mean) ** 2).sum() + rows.outside
         free = max(rows.draws * rows.observed - spent, 1.0)
         noise = float(np.clip(np.sqrt(misfit / free), *bounds))
-        return replace(self, weights=self.weights * ratio[blocks], noise=noise)
+        return replace(self, weights=np.maximum(self.weights * ratio[blocks], self.least), noise=noise)
 
     def optimal(self, blocks: NDArray[np.intp], bounds: tuple[float, float], steps: int) -> Regression:
         """The fixed point, until the evidence gains less than .01 or `steps` are spent."""

@@ -128,6 +128,13 @@ class GridData:
     observations: Observations | None
     exact: float
 
+    @property
+    def open(self) -> list[int]:
+        """Axes whose faces do not determine the solution: fewer are wholly known than the operator differentiates."""
+        orders = np.max([order for _, order in self.terms], axis=0)
+        whole = [face.axis for face in self.faces if np.isfinite(face.values).all()]
+        return [axis for axis, order in enumerate(orders) if whole.count(axis) < order]
+
     def bases(self, product: Product) -> list[Floats]:
         """Orthonormal bases of the functions on the nodes, one an axis."""
         return [np.linalg.qr(kernel.raw(x))[0] for kernel, x in zip(product.kernels, self.axes, strict=True)]
