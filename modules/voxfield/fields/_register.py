@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from voxfield.artifacts import Image, Metrics, VectorImage, require_grid
+from voxfield.artifacts import Image, LabelMap, Metrics, VectorImage, require_grid
 from voxfield.errors import InputError
 from voxfield.stage import Context, Resources, stage
 
@@ -25,6 +25,8 @@ class Registration(NamedTuple):
     displacement_sd  (x, y, z, 1, 3) mm
     warped           the moving image at x + u
     determinant      det(I + grad u): 1 where volume is kept
+
+    Outside a region that is given, displacement and deviation are 0 and the determinant is 1.
     metrics          weights by evidence, residual, strain, determinant
     """
 
@@ -35,16 +37,17 @@ class Registration(NamedTuple):
     metrics: Metrics
 
 
-@stage(resources=Resources(mem_mb=6000, runtime=60, threads=1), version=1)
+@stage(resources=Resources(mem_mb=6000, runtime=60, threads=1), version=2)
 def register(
     fixed: Image,
     moving: Image,
+    region: LabelMap | None = None,
     *,
     poisson_ratio: Annotated[float, Ge(0), Lt(0.4999)] = 0.49,
     stiffness_per_mm3: Annotated[float, Gt(0)] | None = None,
     node_voxels: Annotated[int, Ge(1), Le(16)] = 2,
     levels: Annotated[int, Ge(1), Le(6)] = 3,
-    draws_count: Annotated[int, Ge(4), Le(500)] = 16,
+    draws_count: Annotated[int, Ge(4), Le(500)] = 32,
     ctx: Context = Context(),
 ) -> Registration:
     """Find the displacement between two images, as tissue would move: nearly incompressible and elastic.
@@ -55,11 +58,14 @@ def register(
     of the Laplace approximation (see `registration._fit`). What differs from those papers: the energy is quadratic, no
     network is trained, and the weights are not tuned.
 
-    fixed, moving  (x, y, z) on one grid, of one contrast and brightness; voxels with independent noise
+    fixed, moving  (x, y, z) on one grid, of one contrast and brightness; voxels with independent noise, alike in both
+    region         (x, y, z) on that grid: only voxels of the fixed image above 0 are looked at, and what lies beyond
+                   is hardly stiff, so that tissue may slide along its edge. Absent: everything
 
     The prior is elastic for small strains: large rotations cost energy that a body would not spend. The standard
     deviation is that of the model: what two images can not tell apart locally has a wide one, an error of brightness
-    has none.
+    has none. The prior has as much energy in short waves as in long ones; where motion is smoother than that, long
+    waves are pulled towards rest and the deviation is too small for them.
 
     Findings: folded where space folds; stiffness-at-bound where the evidence knows no stiffness, such as for two images
     without motion; not-settled where the descent was cut short.
@@ -81,14 +87,19 @@ def register(
     require_grid(moving, fixed.grid, "the fixed image")
     for image in (fixed, moving):
         _require_content(image, 2 ** (levels - 1))
+    if region is not None:
+        require_grid(region, fixed.grid, "the fixed image")
+        region.require_foreground()
     grid, spacing = fixed.grid, fixed.grid.spacing
     still, other = (image.data.astype(np.float64) for image in (fixed, moving))
     wishes = Wishes(poisson_ratio, node_voxels, levels, stiffness_per_mm3, draws_count)
-    fit = fit_displacement(still, other, spacing, wishes, ctx.rng())
+    looked_at = np.ones(grid.shape, dtype=bool) if region is None else np.asarray(region.data) > 0
+    fit = fit_displacement(still, other, looked_at, spacing, wishes, ctx.rng())
     displacement = fit.nodes.to_voxels(fit.displacement).reshape(*grid.shape, 3)
-    spread = np.stack([fit.nodes.to_voxels(draw) @ grid.axes.T for draw in fit.draws])
-    sd = np.sqrt(np.square(spread).mean(axis=0)).reshape(*grid.shape, 3)
-    volume = determinant(displacement, spacing)
+    spread = np.mean([np.square(fit.nodes.to_voxels(draw) @ grid.axes.T) for draw in fit.draws], axis=0)
+    sd = np.where(looked_at[..., None], np.sqrt(spread).reshape(*grid.shape, 3), 0.0)
+    volume = np.where(looked_at, determinant(displacement, spacing), 1.0)
+    displacement = np.where(looked_at[..., None], displacement, 0.0)
     _tell(fit, volume, stiffness_per_mm3, ctx)
     return Registration(
         VectorImage(displacement @ grid.axes.T, grid.affine, unit="mm"),

@@ -10,7 +10,9 @@ bricks would lock otherwise. Shifts and linear rotations cost nothing, to roundi
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,24 +23,28 @@ CORNERS = tuple(product((0, 1), repeat=3))
 
 
 class Elastic:
-    """The energy on a grid of nodes; displacements are (x, y, z, 3) mm along the axes of the grid.
+    """The energy on a grid of nodes; displacements are (..., x, y, z, 3) mm along the axes of the grid.
 
     shape    (x, y, z) nodes
     spacing  mm between nodes
     poisson  ratio nu, below 1/2
+    moduli   (x - 1, y - 1, z - 1) shear moduli of the bricks; None: 1
     """
 
-    def __init__(self, shape: tuple[int, int, int], spacing: Floats, poisson: float) -> None:
+    def __init__(
+        self, shape: tuple[int, int, int], spacing: Floats, poisson: float, moduli: Floats | None = None
+    ) -> None:
         self.shape = shape
+        self._moduli = np.ones(tuple(n - 1 for n in shape)) if moduli is None else moduli
         self.stiffness = brick_stiffness(spacing, poisson)
         values, vectors = np.linalg.eigh(self.stiffness)
         self._root = vectors * np.sqrt(np.maximum(values, 0))
         self.rank = 3 * int(np.prod(shape)) - 6
-        self.volume = float(np.prod((np.array(shape) - 1) * spacing))
+        self.volume = float(self._moduli.sum() * np.prod(spacing))
 
     def force(self, displacement: Floats) -> Floats:
         """K u, the gradient of the energy."""
-        return self._scattered(self._gathered(displacement) @ self.stiffness)
+        return self._scattered(self._moduli[..., None] * (self._gathered(displacement) @ self.stiffness))
 
     def energy(self, displacement: Floats) -> float:
         """u^T K u / 2, mm^3 in units of the shear modulus."""
@@ -46,28 +52,29 @@ class Elastic:
 
     def diagonal(self) -> Floats:
         """(x, y, z, 3) diagonal of K."""
-        bricks = tuple(n - 1 for n in self.shape)
-        return self._scattered(np.broadcast_to(np.diag(self.stiffness), (*bricks, 24)))
+        return self._scattered(self._moduli[..., None] * np.diag(self.stiffness))
 
     def noise(self, rng: np.random.Generator) -> Floats:
         """A draw (x, y, z, 3) with covariance K."""
-        bricks = tuple(n - 1 for n in self.shape)
-        return self._scattered(rng.standard_normal((*bricks, 24)) @ self._root.T)
+        white = rng.standard_normal((*self._moduli.shape, 24))
+        return self._scattered(np.sqrt(self._moduli)[..., None] * (white @ self._root.T))
 
     def _gathered(self, displacement: Floats) -> Floats:
-        """Displacements (bricks, 24) of the corners of each brick."""
-        return np.concatenate([displacement[self._at(corner)] for corner in CORNERS], axis=-1)
+        """Displacements (..., bricks, 24) of the corners of each brick."""
+        return np.concatenate([displacement[corner] for corner in self._corners], axis=-1)
 
     def _scattered(self, parts: Floats) -> Floats:
         """The sum over bricks, at the nodes."""
-        total = np.zeros((*self.shape, 3))
-        for number, corner in enumerate(CORNERS):
-            total[self._at(corner)] += parts[..., 3 * number : 3 * number + 3]
+        total = np.zeros((*parts.shape[:-4], *self.shape, 3))
+        for number, corner in enumerate(self._corners):
+            total[corner] += parts[..., 3 * number : 3 * number + 3]
         return total
 
-    def _at(self, corner: tuple[int, ...]) -> tuple[slice, ...]:
-        """The nodes that are this corner of some brick."""
-        return tuple(slice(side, n - 1 + side) for side, n in zip(corner, self.shape, strict=True))
+    @cached_property
+    def _corners(self) -> list[tuple[Any, ...]]:
+        """Where the nodes are that are a corner of some brick, by corner."""
+        ends = [[slice(side, n - 1 + side) for side in (0, 1)] for n in self.shape]
+        return [(..., ends[0][x], ends[1][y], ends[2][z], slice(None)) for x, y, z in CORNERS]
 
 
 def brick_stiffness(spacing: Floats, poisson: float) -> Floats:
