@@ -32,7 +32,10 @@ from voxfield.settings import unknown_key
 
 SUBJECT = re.compile(r"[A-Za-z0-9-]+")
 RESOURCE_NAMES = ("gpu", "mem_mb", "runtime", "threads")
-FILE_COLUMNS = frozenset({"image", "velocity", "annotation", "lumen", "observed", "points", "mesh", "truth"})
+FILE_COLUMNS = frozenset(
+    {"image", "velocity", "annotation", "lumen", "observed", "points", "mesh", "truth"}
+    | {"phase_1", "phase_2", "phase_3", "magnitude"}
+)
 SIDES = {"l": "left", "left": "left", "r": "right", "right": "right"}
 PYTHON = shlex.quote(sys.executable)
 Params = dict[str, Callable[..., str]]
