@@ -70,7 +70,7 @@ def test_distance_from_one_voxel_of_a_box_is_exact(shape: tuple, spacing: tuple,
     found = arrival_times(stencil, np.array([source]), np.ones(stencil.domain.size))
     exact = np.linalg.norm(stencil.centres - stencil.centres[source], axis=1)
     np.testing.assert_allclose(found.times, exact, atol=1e-9)
-    assert (found.origin == source).all()
+    assert (found.source == source).all()
 
 
 def test_distance_from_a_set_is_that_to_its_nearest_voxel() -> None:
@@ -84,8 +84,8 @@ def test_distance_from_a_set_is_that_to_its_nearest_voxel() -> None:
     errors = np.abs(found.times - exact) / max(STRETCHED)
     assert errors.max() < 0.35  # where fronts of two sources meet
     assert errors.mean() < 0.01
-    to_origin = np.linalg.norm(stencil.centres - stencil.centres[found.origin], axis=1)
-    assert np.mean(np.isclose(to_origin, exact)) > 0.97
+    to_source = np.linalg.norm(stencil.centres - stencil.centres[found.source], axis=1)
+    assert np.mean(np.isclose(to_source, exact)) > 0.97
 
 
 def rate(steps: list[float], errors: list[float]) -> float:
@@ -160,19 +160,18 @@ def test_a_spiral_is_as_long_as_the_string_pulled_tight_in_it(turns: int) -> Non
         end = int(np.argmin(np.linalg.norm(place - corners[-1], axis=1)))
         string = np.array([place[source], *corners[:-1], place[end]])
         errors.append(float(found[end] - np.linalg.norm(np.diff(string, axis=0), axis=1).sum()))
-    assert max(np.abs(errors) / steps) < turns, errors
-    assert rate(steps, list(np.abs(errors))) > 0.9, errors
+    assert max(np.abs(errors) / steps) < 0.2 * turns, errors
 
 
-def graph_distance(domain: VoxelDomain, source: int, reach: int) -> np.ndarray:
-    """Shortest paths over straight moves of up to `reach` voxels an axis, all voxels of whose box are inside."""
+def graph_distance(domain: VoxelDomain, source: int, *, through_walls: bool) -> np.ndarray:
+    """Shortest paths over moves of up to two voxels an axis, with all voxels of their boxes inside, or their ends."""
     rows, columns, lengths = [], [], []
-    moves = [m for m in itertools.product(range(-reach, reach + 1), repeat=3) if any(m)]
-    for move in moves:
+    for move in (m for m in itertools.product(range(-2, 3), repeat=3) if any(m)):
         far = domain.neighbour(move)
         free = far < domain.size
-        for part in itertools.product(*[range(min(k, 0), max(k, 0) + 1) for k in move]):
-            free &= domain.neighbour(part) < domain.size
+        if not through_walls:
+            for part in itertools.product(*[range(min(k, 0), max(k, 0) + 1) for k in move]):
+                free &= domain.neighbour(part) < domain.size
         rows.append(np.flatnonzero(free))
         columns.append(far[free])
         lengths.append(np.full(free.sum(), np.linalg.norm(np.array(move) * domain.spacing)))
@@ -193,10 +192,28 @@ def test_distances_lie_between_the_straight_line_and_paths_in_a_graph(seed: int)
     stencil = Stencil(domain)
     found = arrival_times(stencil, np.array([source]), np.ones(domain.size)).times
     straight = np.linalg.norm(stencil.centres - stencil.centres[source], axis=1)
-    upper = graph_distance(domain, source, 2)
-    assert (found > straight - 0.05).all()
-    assert (found < upper + 0.5 * max(STRETCHED)).all()
-    assert (found > 0.9 * upper - 0.5 * max(STRETCHED)).all()
+    upper = graph_distance(domain, source, through_walls=False)
+    lower = graph_distance(domain, source, through_walls=True)
+    assert (found > straight - 1e-9).all()
+    assert (found > 0.9 * lower - 0.1 * max(STRETCHED)).all()  # moves of two voxels are up to a tenth too long
+    assert (found < upper + 0.2 * max(STRETCHED)).all()
+
+
+def test_half_way_round_a_ring_is_its_inner_arc_and_the_tangent() -> None:
+    steps, errors = [1.0, 0.5, 0.25], []
+    for step in steps:
+        x, y = (np.indices((round(40 / step),) * 2) + 0.5) * step - 20
+        mask = (np.abs(np.hypot(x, y) - 14) < 4) & ~((x < 0) & (y > -1) & (y < 0))  # r from 10 to 18, cut on one side
+        stencil = Stencil(VoxelDomain(mask[:, :, None], (step,) * 3))
+        x, y = x[mask], y[mask]
+        sources = np.flatnonzero((x < 0) & (y > 0) & (y < step))
+        found = arrival_times(stencil, sources, np.ones(len(x))).times
+        radius = np.hypot(x, y)
+        arc = 10 * (np.pi - np.arctan2(y, x) - np.arccos(np.minimum(10 / radius, 1)))
+        far = (x < 0) & (y < -6) & (radius > 12)
+        errors.append(float((found - arc - np.sqrt(np.maximum(radius**2 - 100, 0)))[far].mean()))
+    assert max(np.array(errors) / steps) < 3.2, errors  # of 40 to 160 voxels: the stairs of the inner wall
+    assert rate(steps, errors) > 0.75, errors
 
 
 @settings(max_examples=15, deadline=None)
@@ -211,7 +228,7 @@ def test_speeds_that_jump_from_voxel_to_voxel_still_reach_every_voxel_after_a_ne
     later = np.setdiff1d(np.arange(stencil.domain.size), sources)
     assert (earliest[later] < found.times[later]).all()
     assert np.isfinite(found.times).all()
-    assert np.isin(found.origin, sources).all()
+    assert np.isin(found.source, sources).all()
     np.testing.assert_allclose(np.median(found.times[later] / found.first_order[later]), 1, atol=0.2)
 
 

@@ -39,7 +39,7 @@ def packed(
     if eikonal is not None:
         values = eikonal.times
         metrics["eikonal"] = {"first_order_difference_max": float(np.abs(values - eikonal.first_order).max())}
-        nearest = _nearest(problem, eikonal.origin, sources, affine)
+        nearest = _nearest(problem, eikonal.source, sources, affine)
     if eikonal is not None and heat is not None:
         apart = heat.times - eikonal.times
         metrics["difference"] = _agreement(problem, apart, heat.tau_error, ctx)
@@ -92,12 +92,12 @@ def _agreement(problem: DistanceProblem, apart: Floats, error: Floats, ctx: Cont
     }
 
 
-def _nearest(problem: DistanceProblem, origin: Ints, sources: LabelMap, affine: Floats) -> LabelMap:
+def _nearest(problem: DistanceProblem, source: Ints, sources: LabelMap, affine: Floats) -> LabelMap:
     domain = problem.stencil.domain
     label = np.zeros(domain.size, dtype=np.int64)
     label[problem.sources] = problem.labels
     box = np.zeros(domain.mask.shape, dtype=np.int64)
-    box[domain.mask] = label[origin]
+    box[domain.mask] = label[source]
     return LabelMap(box, affine, labels=sources.labels)
 
 
