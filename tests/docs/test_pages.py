@@ -70,6 +70,15 @@ def test_voxel_solvers_page(tmp_path: Path) -> None:
     assert (tmp_path / "density.nii.gz").is_file()
 
 
+@pytest.mark.slow
+def test_pde_page(tmp_path: Path) -> None:
+    said = run_page("pde.md", tmp_path)
+    assert Metrics.load(tmp_path / "agreement.json").values["agree"]
+    assert "etd and finite_volume" in said
+    assert "\nagree\n" in said
+    assert "middle of the bar: 304.50 K" in said  # 55 % of the way from 310 to 300
+
+
 def test_readme_names_the_two_commands_and_real_stages() -> None:
     from voxfield.registry import names
 

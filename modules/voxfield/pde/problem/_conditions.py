@@ -46,6 +46,8 @@ def region_conditions(given: Mapping[str, Any], region: VoxelRegion, exact: Form
     for label, condition in given.items():
         if not label.isdigit():
             raise SettingsError(f"boundary {label!r}: on voxels a label is a number of the wall map, in quotes")
+        if exact is not None and condition == "neumann":
+            raise SettingsError(f"boundary {label}: on voxels a manufactured solution gives Dirichlet values only")
         found[label] = _condition(label, condition, region.names, exact)
     return found
 

@@ -11,8 +11,11 @@ if TYPE_CHECKING:
 
 SOLVERS = {
     "chebyshev": "voxfield.pde.solvers.chebyshev:SOLVER",
+    "etd": "voxfield.pde.solvers.etd:SOLVER",
     "finite_volume": "voxfield.pde.solvers.finite_volume:SOLVER",
     "fourier": "voxfield.pde.solvers.fourier:SOLVER",
+    "gp_hm": "voxfield.pde.solvers.gp_hm:SOLVER",
+    "radau": "voxfield.pde.solvers.radau:SOLVER",
 }
 
 
