@@ -185,6 +185,12 @@ def test_reaction_is_met_by_newton():
     assert error(found, u, np.linspace(0, 2 * np.pi, 777)) < 1e-5
 
 
+def test_an_equation_without_solution_is_refused():
+    operator = Operator((Term(1.0, (2,)),), {2: 100.0})  # u'' + 100 u^2 = -100: beyond the fold
+    with pytest.raises(InputError, match="did not converge"):
+        solve(operator, [np.linspace(0, 1, 60)], np.full(60, -100.0), ends(np.zeros_like, 0.0, 1.0), forcing_sd=1e-3)
+
+
 def test_advection_needs_inflow_and_initial_values_only():
     def u(x, t):
         return np.sin(x - 80 * t)

@@ -11,6 +11,7 @@ which Newton solves with GMRES. S smooths, so that a few inner iterations do.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -43,8 +44,8 @@ def remainder(operator: Operator, terms: Terms, derivative: Derivative) -> Float
 
 def converged(
     operator: Operator, forcing: Floats, data: GridData, product: Product, found: Regression
-) -> tuple[Floats, int]:
-    """Coefficients (columns,) of the mean of the equation itself, and the number of Newton steps.
+) -> tuple[Floats, int, float]:
+    """Coefficients (columns,) of the mean of the equation itself, the number of Newton steps, the last relative gap.
 
     data   with the operator of constant coefficients, and a forcing of an earlier u
     found  weights and noise on those data
@@ -54,20 +55,24 @@ def converged(
     still = gain[:, :count] @ fresh.rows.known_values[:, 0]
     bases = [basis.T for basis in data.bases(product)]
 
+    @cache
+    def designs(order: Order) -> list[Floats]:
+        return product.designs(data.axes, order)
+
     def mean(values: Floats) -> Floats:
         return np.asarray(gain[:, count:] @ along(bases, values).ravel())
 
     def derivatives(z: Floats) -> Derivative:
         tensor = product.tensor(z)
-        return lambda order: along(product.designs(data.axes, order), tensor)
+        return lambda order: along(designs(order), tensor)
 
     z, last = found.mean[:, 0], np.inf
     for step in range(_STEPS):
         at = derivatives(z)
         gap = still + mean(forcing - remainder(operator, data.terms, at)) - z
-        size = float(np.linalg.norm(gap))
-        if size <= _CLOSE * np.linalg.norm(z) or not size < _GAIN * last:
-            return z, step
+        size = float(np.linalg.norm(gap) / np.linalg.norm(z))
+        if size <= _CLOSE or not size < _GAIN * last:
+            return z, step, size
         slopes = operator.linearise(at)
 
         def change(v: Floats, slopes: Slopes = slopes) -> Floats:
@@ -77,10 +82,10 @@ def converged(
 
         last = size
         z = z + gmres(LinearOperator((len(z), len(z)), matvec=change), gap, rtol=_INNER, restart=40, maxiter=3)[0]
-    return z, _STEPS
+    return z, _STEPS, last
 
 
 _STEPS = 12
 _CLOSE = 1e-12
-_GAIN = 0.5  # a step that gains less has met round-off
+_GAIN = 0.5  # a step that gains less has met round-off, or diverges
 _INNER = 1e-6

@@ -28,7 +28,7 @@ class Posterior:
     axes          nodes on which the equation was asked
     facts         what the solve found: `frequencies` (radians a unit, one list an axis), `lengths` (trend and bands,
                   shares of the axis), `growth`, `functions` (how many), `noise` and `noise_share` (of the forcing),
-                  `log_evidence`, `residual` (relative), `newton_steps`, `stopped` (why, one an axis)
+                  `log_evidence`, `residual` (relative), `newton_steps` and `newton_gap`, `stopped` (why, one an axis)
     """
 
     product: Product

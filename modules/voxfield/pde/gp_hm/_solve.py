@@ -66,6 +66,11 @@ def solve(
         change = np.linalg.norm(state.mean() - before) / np.linalg.norm(before)
         if number and change <= max(_SETTLED * state.facts["noise_share"], _ROUND_OFF):
             break
+    if not state.facts["newton_gap"] <= _CONVERGED:
+        raise InputError(
+            f"Newton's method did not converge: after {steps} steps it still moves the solution by a share of "
+            f"{state.facts['newton_gap']:.1g}; is there a solution? A smaller box or reaction, or time steps, may help"
+        )
     return replace(state, facts={**state.facts, "newton_steps": steps})
 
 
@@ -97,12 +102,12 @@ class _Search:
         found = found or spectra(data, self.envelope, self._noise(data, size, max(coarse, finest)))
         noise = self._noise(data, size, finest)
         product, regression = condition(data, found, noise)
-        coefficients, steps = regression.mean[:, 0], 0
+        coefficients, steps, gap = regression.mean[:, 0], 0, 0.0
         if not operator.linear:
-            coefficients, steps = converged(operator, self.data.forcing, data, product, regression)
+            coefficients, steps, gap = converged(operator, self.data.forcing, data, product, regression)
         solved = Posterior(product, regression, coefficients, data.axes)
         facts = _facts(operator, solved, self.data.forcing, found)
-        facts |= {"newton_steps": steps, "noise_share": regression.noise / size}
+        facts |= {"newton_steps": steps, "newton_gap": gap, "noise_share": regression.noise / size}
         return replace(solved, facts=facts), found
 
     def _noise(self, data: GridData, size: float, share: float) -> tuple[float, float]:
@@ -187,5 +192,6 @@ _DOWN_TO = 1e-2
 _SETTLED = 0.1
 _ROUND_OFF = 1e-12
 _ROUNDS = 4
+_CONVERGED = 1e-4  # change of u in the last Newton step
 _FEWEST = 16
 _MOST_AXES = 2
