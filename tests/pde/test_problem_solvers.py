@@ -1,0 +1,90 @@
+"""Every solver behind its name: manufactured solutions are found from what a problem tells, and misfits are said."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from voxfield.artifacts import Problem
+from voxfield.context import Context
+from voxfield.errors import SettingsError
+from voxfield.pde import solve
+from voxfield.pde.problem import pose
+from voxfield.pde.solvers import SOLVERS, solver
+
+BASE = {"unit": "1", "box": {"x": [0, 1]}, "length_unit": "m", "operator": "poisson", "boundary": {"all": "dirichlet"}}
+CLOCK = {"time": [0, 0.5], "time_unit": "s"}
+RING = {"boundary": {"x": "periodic"}}
+CASES: list[tuple[str, dict[str, Any], float]] = [
+    ("chebyshev", {"manufactured": "exp(x)*sin(9*x)", "boundary": {"x-": "neumann", "x+": "dirichlet"}}, 1e-10),
+    ("chebyshev", {"manufactured": "cos(pi*x) + x", "boundary": {"all": "neumann"}}, 1e-10),
+    ("chebyshev", {"operator": {"div(a grad u)": "1 + x**2"}, "manufactured": "sin(9*x)"}, 1e-10),
+    (
+        "chebyshev",
+        {
+            "operator": {"advection": {"velocity_x": 2}},
+            "manufactured": "sin(6*(x - 2*t))",
+            "boundary": {"x-": "dirichlet", "x+": "free"},
+            **CLOCK,
+        },
+        1e-10,
+    ),
+    ("fourier", {"operator": {"u_xx": 1, "u_x": 2, "u": -3}, "manufactured": "exp(sin(2*pi*x))", **RING}, 1e-10),
+    ("fourier", {"operator": "diffusion", "manufactured": "exp(-t)*sin(2*pi*x)", **RING, **CLOCK}, 1e-10),
+    (
+        "etd",
+        {"operator": {"burgers": {"viscosity": 0.1}}, "manufactured": "2 + cos(t)*sin(2*pi*x)", **RING, **CLOCK},
+        1e-8,
+    ),
+    ("radau", {"operator": "allen_cahn", "manufactured": "cos(t)*sin(4*x)", **CLOCK}, 1e-6),
+    ("gp_hm", {"manufactured": "sin(20*x) + x", "boundary": {"x-": "neumann", "x+": "dirichlet"}}, 1e-3),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "error"), CASES, ids=[f"{n}-{name}" for n, (name, _, _) in enumerate(CASES)]
+)
+def test_a_solver_finds_what_it_was_not_shown(name: str, changed: dict[str, Any], error: float) -> None:
+    samples = (23, 5) if "time" in changed else (23,)
+    points = (48,) if name == "gp_hm" else ()
+    made = solve(Problem({**BASE, **changed}), solver=name, points=points, samples=samples)
+    told = made.metrics.values
+    assert told["error_l2"] < error
+    assert told["error_estimate"] < 10 * error
+    assert made.field is not None
+    assert (made.field.sd is not None) == (name == "gp_hm")
+
+
+def test_a_complex_unknown() -> None:
+    """Schroedinger's equation from u = 1: u = exp(it)."""
+    statement = {**BASE, **RING, **CLOCK, "operator": "schroedinger", "initial": 1}
+    made = solve(Problem(statement), solver="etd", samples=(5, 6)).field
+    assert made is not None
+    np.testing.assert_allclose(made.values, np.tile(np.exp(1j * np.linspace(0, 0.5, 6)), (5, 1)), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "reason"),
+    [
+        ("chebyshev", RING | {"manufactured": "sin(2*pi*x)"}, "use fourier"),
+        ("etd", {"manufactured": "x"}, "steps in time"),
+        ("etd", {"manufactured": "x", "operator": "diffusion", **CLOCK}, "an axis has ends"),
+        ("radau", {"manufactured": "x"}, "steps in time"),
+        ("radau", {"manufactured": "1", "operator": "diffusion", **RING, **CLOCK}, "a condition at each end"),
+        ("gp_hm", {"manufactured": "x", "operator": {"div(a grad u)": "1 + x"}}, "constant real coefficients"),
+        ("gp_hm", {"manufactured": "1", "boundary": {"all": "neumann"}}, "nothing but slopes"),
+    ],
+)
+def test_what_does_not_fit_is_said(name: str, changed: dict[str, Any], reason: str) -> None:
+    assert reason in solver(name).fits(pose(Problem({**BASE, **changed})))
+
+
+def test_a_solver_without_a_grid_takes_none() -> None:
+    problem = pose(Problem({**BASE, "manufactured": "x", "operator": "diffusion", **CLOCK}))
+    with pytest.raises(SettingsError, match="chooses its own"):
+        solver("radau").solve(problem, (10, 10), [np.zeros(1), np.zeros(2)], Context())
+
+
+def test_the_card_names_every_solver() -> None:
+    """What `voxfield describe pde.solve` says of the setting."""
+    assert all(name in (solve.__doc__ or "") for name in SOLVERS)
