@@ -46,14 +46,18 @@ def spectra(data: GridData, envelope: str, noise: tuple[float, float]) -> list[S
     forcing, whose lines count as draws of one kernel, and then of each face.
     """
     if len(data.axes) == 1:
-        start = AxisKernel(*_ends(data.axes[0]), envelope, trend_degree=max(min(24, len(data.axes[0]) // 4), 4))
-        return [_merged([find(_equation(data, noise), start, 200)], noise)]
+        return [_merged([find(_equation(data, noise), _start(data.axes[0], envelope, 24, 11), 192)], noise)]
     found = []
     for axis, x in enumerate(data.axes):
-        start = AxisKernel(*_ends(x), envelope, trend_degree=max(min(15, len(x) // 4), 4), band_degree=7)
         lines = _lines(data, axis, noise) or [Line(x, np.zeros((len(x), 1)), ((1.0, 0),), (), noise)]
-        found.append(_merged([find(line, start, 30) for line in lines], noise))
+        found.append(_merged([find(line, _start(x, envelope, 15, 7), 30) for line in lines], noise))
     return found
+
+
+def _start(x: Floats, envelope: str, trend_degree: int, band_degree: int) -> AxisKernel:
+    """The kernel that a search begins with, of degrees that the nodes can carry."""
+    degree = max(min(trend_degree, len(x) // 4), 4)
+    return AxisKernel(float(x[0]), float(x[-1]), envelope, trend_degree=degree, band_degree=band_degree)
 
 
 def condition(data: GridData, found: Sequence[Spectrum], noise: tuple[float, float]) -> tuple[Product, Regression]:
@@ -202,13 +206,9 @@ def _sd(sd: float, count: int, exact: float) -> Floats:
     return np.full(count, max(sd, exact))
 
 
-def _ends(x: Floats) -> tuple[float, float]:
-    return float(x[0]), float(x[-1])
-
-
 _AFFORDABLE = 1600  # columns: a factorisation takes 2 s
 _STEPS = 15
-_ENOUGH = 1e-5  # in log evidence a value of the forcing
+_ENOUGH = 1e-4  # in log evidence a value of the forcing
 _UNFELT = 1e-2
 _ABSENT = 1e-2  # of the noise: mean square of coefficients of a pair that is not there
 _FEWEST = 12  # values on a face in which a frequency can be looked for

@@ -42,9 +42,20 @@ ENVELOPES: dict[str, Callable[[Floats], Floats]] = {"student": student, "gaussia
 
 def polynomials(t: Floats, degree: int, order: int = 0) -> Floats:
     """Derivatives (n, degree + 1) in t of the Legendre polynomials of mean square 1 on [-1, 1]."""
-    scale = np.diag(np.sqrt(2 * np.arange(degree + 1) + 1.0))
-    coefficients = legendre.legder(scale, order) if order else scale
-    return np.asarray(legendre.legval(t, coefficients), dtype=np.float64).T
+    return _table(np.ascontiguousarray(t, dtype=np.float64).tobytes(), degree, order)
+
+
+@lru_cache(maxsize=64)
+def _table(points: bytes, degree: int, order: int) -> Floats:
+    """The same, kept: a search asks for a few tables on the same nodes hundreds of times."""
+    coefficients = np.diag(np.sqrt(2 * np.arange(degree + 1) + 1.0))
+    if order:
+        coefficients = legendre.legder(coefficients, order)
+    table = np.asarray(
+        legendre.legvander(np.frombuffer(points), len(coefficients) - 1) @ coefficients, dtype=np.float64
+    )
+    table.setflags(write=False)
+    return table
 
 
 @lru_cache(maxsize=256)
