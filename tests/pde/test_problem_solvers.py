@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from voxfield.artifacts import Problem
+from voxfield.artifacts import Problem, Table
 from voxfield.context import Context
-from voxfield.errors import SettingsError
+from voxfield.errors import InputError, SettingsError
 from voxfield.pde import solve
 from voxfield.pde.problem import pose
 from voxfield.pde.solvers import SOLVERS, solver
@@ -77,6 +77,40 @@ def test_a_complex_unknown() -> None:
 )
 def test_what_does_not_fit_is_said(name: str, changed: dict[str, Any], reason: str) -> None:
     assert reason in solver(name).fits(pose(Problem({**BASE, **changed})))
+
+
+def test_a_measurement_stands_for_a_boundary_value() -> None:
+    """u'' given, u known at one end, and measured twice inside: a line through what is known would do."""
+    statement = {
+        **BASE, "forcing": "-400*sin(20*x)", "observations": "given",
+        "boundary": {"x-": {"dirichlet": 0}, "x+": "free"},
+    }  # fmt: skip
+    places = np.array([0.4, 0.9])
+    table = Table({"x": places, "value": np.sin(20 * places) + places, "sd": [1e-3, 1e-3]})
+    made = solve(Problem(statement), solver="gp_hm", points=(48,), samples=(41,), observations=table).field
+    assert made is not None
+    assert made.sd is not None
+    x = made.axes["x"]
+    assert np.abs(made.values - np.sin(20 * x) - x).max() < 5e-3
+    assert 5e-4 < made.sd[-1] < 5e-3  # the noise of the measurement, carried to the free end
+    assert "takes no observations" in solver("chebyshev").fits(pose(Problem(statement), observations=table))
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ({"x": [0.5], "value": [1.0]}, "sd"),
+        ({"x": [1.5], "value": [1.0], "sd": [0.1]}, "row 1 lies at x = 1.5; expected 0 to 1"),
+        ({"x": [0.5, 0.6], "value": [1.0, 1.0], "sd": [0.1, 0.2]}, "expected one number above 0"),
+        ({"x": [0.5, 0.6], "value": [1.0, None], "sd": [0.1, 0.1]}, "row 2 has a gap"),
+    ],
+)
+def test_observations_that_can_not_be_used(columns: dict[str, Any], told: str) -> None:
+    statement = {**BASE, "observations": "given", "boundary": {"x-": {"dirichlet": 0}, "x+": "free"}}
+    with pytest.raises(InputError, match=told):
+        pose(Problem(statement), observations=Table(columns))
+    with pytest.raises(SettingsError, match="no such input; give both or none"):
+        pose(Problem(statement))
 
 
 def test_a_solver_without_a_grid_takes_none() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from voxfield.artifacts._base import DEFAULT_LIMITS, Artifact, Inspection, Limits
 from voxfield.artifacts._files import open_origin, read_bytes
@@ -82,6 +82,7 @@ def _model() -> SettingsModel:
             "initial": (number | None, None),
             "boundary": (dict[str, str | dict[str, number]], {}),
             "manufactured": (number | None, None),
+            "observations": (Literal["given"] | None, None),
         },
     )
 

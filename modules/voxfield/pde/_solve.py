@@ -4,7 +4,7 @@ from typing import Annotated, NamedTuple
 
 from annotated_types import Ge
 
-from voxfield.artifacts import GridField, LabelMap, Metrics, PartialImage, Picture, Problem
+from voxfield.artifacts import GridField, LabelMap, Metrics, PartialImage, Picture, Problem, Table
 from voxfield.errors import SettingsError, about
 from voxfield.stage import Context, Resources, stage
 
@@ -26,6 +26,7 @@ def solve(
     forcing: GridField | None = None,
     initial: GridField | None = None,
     conductivity: GridField | None = None,
+    observations: Table | None = None,
     *,
     solver: str = "finite_volume",
     points: tuple[Annotated[int, Ge(4)], ...] = (),
@@ -40,6 +41,7 @@ def solve(
     forcing       right side on a grid, where the file says `forcing: given`; it has the axes of the problem
     initial       first value on a grid of the axes of space, where the file says `initial: given`
     conductivity  a of div(a grad u) on a grid of the axes of space, where the file says `div(a grad u): given`
+    observations  measured u, where the file says `observations: given`: a column for every axis, `value`, `sd`
     metrics       solver, points of its grid and of a second one, `error_estimate` (the largest error, from the
                   difference of both; Richardson 1911), `residual` (relative), iterations; `error_l2`, relative to the
                   manufactured solution where the problem has one, which the solver does not see
@@ -63,7 +65,7 @@ def solve(
 
     given = {"forcing": forcing, "initial": initial, "conductivity": conductivity}
     grids = {name: field for name, field in given.items() if field is not None}
-    posed = pose(problem, mask=mask, walls=walls, grids=grids)
+    posed = pose(problem, mask=mask, walls=walls, grids=grids, observations=observations)
     with about(problem.file):
         if isinstance(posed.domain, VoxelRegion):
             if points or samples:

@@ -19,9 +19,9 @@ ALL = "all"
 
 
 def box_conditions(
-    given: Mapping[str, Any], box: Box, operator: Operator, exact: Formula | None
+    given: Mapping[str, Any], box: Box, operator: Operator, exact: Formula | None, *, observed: bool = False
 ) -> dict[str, Condition]:
-    """The condition of every face; `all` stands for those that are not named."""
+    """The condition of every face; `all` stands for those that are not named. What is `observed` may stand for some."""
     axes = {axis.name for axis in box.axes if axis.periodic}
     for label in given:
         if label not in (*box.faces, *axes, ALL):
@@ -35,7 +35,7 @@ def box_conditions(
             )
         conditions[face] = _condition(face, given.get(face, given.get(ALL)), box.names, exact)
     for number, axis in enumerate(box.space):
-        if not axis.periodic:
+        if not axis.periodic and not observed:
             _require_count(axis.name, order_along(operator, number), conditions)
     return conditions
 

@@ -14,13 +14,14 @@ from voxfield.pde.problem._conditions import box_conditions, region_conditions
 from voxfield.pde.problem._domain import Axis, Box, VoxelRegion, read_box, read_region
 from voxfield.pde.problem._functions import Function, on_grid
 from voxfield.pde.problem._manufactured import left_side
+from voxfield.pde.problem._observations import Observations, read_observations
 from voxfield.pde.problem._posed import PosedProblem
 from voxfield.pde.problem._terms import Terms, read_operator
 from voxfield.pde.problem.formula import Formula, parse
 from voxfield.pde.problem.operator import Operator
 
 if TYPE_CHECKING:
-    from voxfield.artifacts import GridField, LabelMap, Problem
+    from voxfield.artifacts import GridField, LabelMap, Problem, Table
 
 GIVEN = "given"  # instead of a formula: the values are an input of the stage
 UNITY = 1e-9  # how far a manufactured solution may miss its period, over its largest value
@@ -32,18 +33,20 @@ def pose(
     mask: LabelMap | None = None,
     walls: LabelMap | None = None,
     grids: Mapping[str, GridField] | None = None,
+    observations: Table | None = None,
 ) -> PosedProblem:
     """Read a problem and judge it.
 
     mask, walls  domain and wall labels of a problem on voxels, one grid
     grids        "forcing", "initial", "conductivity" -> values of what the file says is `given`
+    observations measured values of the unknown, where the file says `observations: given`
 
     Raises SettingsError and InputError that say what is missing or contradicts itself, with the name of the file.
     """
     with about(problem.file):
         if problem.statement["voxels"]:
             return _on_voxels(problem.statement, read_region(mask, walls))
-        return _on_box(problem.statement, grids or {})
+        return _on_box(problem.statement, grids or {}, observations)
 
 
 def exact(problem: Problem) -> Formula | None:
@@ -54,8 +57,9 @@ def exact(problem: Problem) -> Formula | None:
         return None if given is None else parse(given, names, what="manufactured")
 
 
-def _on_box(statement: Mapping[str, Any], grids: Mapping[str, GridField]) -> PosedProblem:
+def _on_box(statement: Mapping[str, Any], grids: Mapping[str, GridField], observations: Table | None) -> PosedProblem:
     box = read_box(statement)
+    observed = _observed(statement, box, observations)
     terms = read_operator(statement["operator"], statement["unknown"], box.names)
     solution = _solution(statement, box.names)
     conductivity = _conductivity(terms, box.space, grids)
@@ -67,9 +71,15 @@ def _on_box(statement: Mapping[str, Any], grids: Mapping[str, GridField]) -> Pos
         forcing = Function("the forcing", box.names, _manufactured(operator, solution, conductivity))
         _require_period(solution, box)
     posed = PosedProblem(
-        statement["unknown"], statement["unit"], box, operator, forcing,
-        box_conditions(statement["boundary"], box, operator, solution), _initial(statement, box, solution, grids),
-    )  # fmt: skip
+        unknown=statement["unknown"],
+        unit=statement["unit"],
+        domain=box,
+        operator=operator,
+        forcing=forcing,
+        conditions=box_conditions(statement["boundary"], box, operator, solution, observed=observed is not None),
+        initial=_initial(statement, box, solution, grids),
+        observations=observed,
+    )
     require_balance(posed)
     return posed
 
@@ -89,6 +99,13 @@ def _on_voxels(statement: Mapping[str, Any], region: VoxelRegion) -> PosedProble
         forcing = Function("the forcing", region.names, _manufactured(operator, solution, conductivity))
     conditions = region_conditions(statement["boundary"], region, solution)
     return PosedProblem(statement["unknown"], statement["unit"], region, operator, forcing, conditions)
+
+
+def _observed(statement: Mapping[str, Any], box: Box, table: Table | None) -> Observations | None:
+    if (statement["observations"] is None) != (table is None):
+        said, lacking = ("`observations: given`", "input") if table is None else ("the input observations", "key")
+        raise SettingsError(f"there is {said}, but no such {lacking}; give both or none")
+    return None if table is None else read_observations(table, box)
 
 
 def _solution(statement: Mapping[str, Any], names: tuple[str, ...]) -> Formula | None:

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 from voxfield.pde.problem._domain import Box, VoxelRegion
 from voxfield.pde.problem._functions import Function
+from voxfield.pde.problem._observations import Observations
 from voxfield.pde.problem.operator import Operator
 
 Kind: TypeAlias = Literal["dirichlet", "neumann", "free"]
@@ -35,6 +36,7 @@ class PosedProblem:
     forcing        the right side
     conditions     face of the box (`x-`), or label of the wall map as text -> condition; of all faces that need one
     initial        u at the first time; None where there is no time
+    observations   measured values of u; None where there are none. Where there are, faces may be free
     """
 
     unknown: str
@@ -44,6 +46,7 @@ class PosedProblem:
     forcing: Function
     conditions: Mapping[str, Condition]
     initial: Function | None = None
+    observations: Observations | None = None
 
     @property
     def box(self) -> Box:
@@ -57,4 +60,5 @@ class PosedProblem:
         """Whether more than the slope of u is known: a value on the boundary, at the beginning, or in the equation."""
         valued = any(condition.kind == "dirichlet" for condition in self.conditions.values())
         own = any(not any(term.order) and term.coefficient for term in self.operator.terms)
-        return valued or own or self.initial is not None or not self.operator.linear
+        measured = self.initial is not None or self.observations is not None
+        return valued or own or measured or not self.operator.linear

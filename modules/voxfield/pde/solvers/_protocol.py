@@ -14,6 +14,8 @@ from voxfield.context import Context
 from voxfield.pde.problem import PosedProblem
 from voxfield.pde.problem.operator import Array
 
+TAKES_NO_OBSERVATIONS = "it takes no observations; gp_hm does"
+
 
 @dataclass(frozen=True)
 class Solved:

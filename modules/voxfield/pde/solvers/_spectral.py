@@ -14,7 +14,7 @@ from voxfield.pde.problem._domain import TIME, Axis, VoxelRegion
 from voxfield.pde.problem._posed import PosedProblem
 from voxfield.pde.problem._waves import require_carried
 from voxfield.pde.problem.operator import Array
-from voxfield.pde.solvers._protocol import Solved
+from voxfield.pde.solvers._protocol import TAKES_NO_OBSERVATIONS, Solved
 from voxfield.pde.spectral import Condition, Equation, Interval, dirichlet, neumann
 from voxfield.pde.spectral import solve as solve_spectral
 
@@ -31,6 +31,8 @@ class SpectralSolver:
 
     def fits(self, problem: PosedProblem) -> str:
         """Why it can not solve this problem; "" where it can."""
+        if problem.observations is not None:
+            return TAKES_NO_OBSERVATIONS
         if isinstance(problem.domain, VoxelRegion):
             return "it solves on boxes"
         if problem.operator.complex_valued:

@@ -16,7 +16,7 @@ from voxfield.pde.problem._domain import VoxelRegion
 from voxfield.pde.problem._posed import PosedProblem
 from voxfield.pde.problem._waves import require_carried
 from voxfield.pde.problem.operator import Array
-from voxfield.pde.solvers._protocol import Solved
+from voxfield.pde.solvers._protocol import TAKES_NO_OBSERVATIONS, Solved
 from voxfield.pde.spectral import Interval
 from voxfield.pde.stepping import evolve_periodic
 
@@ -31,6 +31,8 @@ class Etd:
 
     def fits(self, problem: PosedProblem) -> str:
         """Why it can not solve this problem; "" where it can."""
+        if problem.observations is not None:
+            return TAKES_NO_OBSERVATIONS
         if isinstance(problem.domain, VoxelRegion) or not problem.box.timed:
             return "it steps in time, on boxes"
         if not all(axis.periodic for axis in problem.box.space):

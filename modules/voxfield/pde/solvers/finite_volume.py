@@ -15,7 +15,7 @@ from voxfield.pde.problem._functions import Spline
 from voxfield.pde.problem._posed import PosedProblem
 from voxfield.pde.problem._waves import highest, require_carried
 from voxfield.pde.problem.operator import Array
-from voxfield.pde.solvers._protocol import Solved
+from voxfield.pde.solvers._protocol import TAKES_NO_OBSERVATIONS, Solved
 
 CELLS_PER_WAVE = 48
 FEWEST = {1: 512, 2: 128, 3: 24}  # cells along an axis, by the number of axes of space
@@ -32,6 +32,8 @@ class FiniteVolume:
 
     def fits(self, problem: PosedProblem) -> str:
         """Why it can not solve this problem; "" where it can."""
+        if problem.observations is not None:
+            return TAKES_NO_OBSERVATIONS
         if isinstance(problem.domain, VoxelRegion):
             return "it solves on boxes"
         operator = problem.operator

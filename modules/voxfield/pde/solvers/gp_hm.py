@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 
 from voxfield.context import Context
-from voxfield.pde.gp_hm import Face
+from voxfield.pde.gp_hm import Face, Observations
 from voxfield.pde.gp_hm import solve as solve_process
 from voxfield.pde.problem._domain import VoxelRegion
 from voxfield.pde.problem._posed import PosedProblem
@@ -47,7 +47,14 @@ class GpHm:
         points = tuple(points or _enough(problem))
         require_carried(problem, points, per_wave=2)
         nodes = [np.linspace(axis.low, axis.high, n) for axis, n in zip(problem.box.axes, points, strict=True)]
-        found = solve_process(problem.operator, nodes, problem.forcing(*np.ix_(*nodes)), _faces(problem, nodes))
+        seen = problem.observations
+        found = solve_process(
+            problem.operator,
+            nodes,
+            problem.forcing(*np.ix_(*nodes)),
+            _faces(problem, nodes),
+            observations=None if seen is None else Observations(seen.points, seen.values, seen.sd),
+        )
         facts = {key: found.facts[key] for key in ("frequencies", "noise", "log_evidence")}
         return Solved(
             found.mean(at), points, found.facts["residual"], max(1, found.facts["newton_steps"]),

@@ -16,7 +16,7 @@ from voxfield.errors import SettingsError
 from voxfield.pde.problem._domain import VoxelRegion
 from voxfield.pde.problem._posed import PosedProblem
 from voxfield.pde.problem.operator import Array
-from voxfield.pde.solvers._protocol import Solved
+from voxfield.pde.solvers._protocol import TAKES_NO_OBSERVATIONS, Solved
 from voxfield.pde.spectral import Interval, dirichlet, neumann
 from voxfield.pde.stepping import evolve_line
 
@@ -31,6 +31,8 @@ class RadauLine:
 
     def fits(self, problem: PosedProblem) -> str:
         """Why it can not solve this problem; "" where it can."""
+        if problem.observations is not None:
+            return TAKES_NO_OBSERVATIONS
         if isinstance(problem.domain, VoxelRegion) or not problem.box.timed or len(problem.box.space) != 1:
             return "it steps in time, on one axis of space"
         if problem.box.space[0].periodic or any(c.kind == "free" for c in problem.conditions.values()):
