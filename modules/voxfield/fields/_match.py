@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from voxfield.fields.manifold._domain import Domain
 
 FEWEST = 24
-LANDMARKS = 12
 FAR = 0.2  # mean change of distances above which the surfaces are no bent copies of each other
 UNMOVED = 1e-8  # error of the marginals, out of 1, that is worth telling
 LEAST = 1e-3  # entries of a plan are listed that hold this share of what leaves or arrives at a vertex
@@ -33,7 +32,7 @@ class Match(NamedTuple):
     plan: Table | None
 
 
-@stage(resources=Resources(mem_mb=4000, runtime=30), version=1)
+@stage(resources=Resources(mem_mb=4000, runtime=30), version=2)
 def match(
     source: Mesh,
     target: Mesh,
@@ -62,7 +61,8 @@ def match(
     Settings
     eigenfunctions: of each Laplacian in the final map, at most a quarter of the vertices
     isometry: weight of the preservation of distances, against descriptors
-    transport: weight of the sliced-transport term
+    transport: weight of the sliced-transport term; a map without it is made too, and the one that changes distances
+        less is kept
     blur_mm: width by which the entropy of the plan blurs it, mm; none takes the spacing of the source
 
     A surface with a mirror or rotation symmetry has several maps that are equally good. Raises InputError for surfaces
@@ -72,7 +72,7 @@ def match(
     """
     from voxfield.fields.manifold._mesh import from_mesh
     from voxfield.fields.matching._basis import basis
-    from voxfield.fields.matching._functional_map import functional_map, point_map, refine
+    from voxfield.fields.matching._match_points import Surface, match_points
 
     if (source_density is None) != (target_density is None):
         raise InputError("give both `source_density` and `target_density`, or neither")
@@ -83,9 +83,7 @@ def match(
         if domain.component.any():
             raise InputError(f"has {domain.component.max() + 1} pieces; expected a surface of one", file=mesh.file)
     here, there = basis(first, eigenfunctions), basis(second, eigenfunctions)
-    coarse = functional_map(here, there, isometry, transport, ctx.rng())
-    points = point_map(here, there, refine(here, there, coarse))
-    change = _change_of_distances(first, second, points)
+    points, change = match_points(Surface(first, here), Surface(second, there), isometry, transport, ctx.rng())
     facts: dict[str, Any] = {
         "eigenfunctions": min(here.values.size, there.values.size), "distance_change": change,
         "area_ratio": float(second.mass.sum() / first.mass.sum()),
@@ -104,20 +102,6 @@ def match(
     columns = {"vertex": range(len(points)), "source_vertex": points.tolist()}
     columns |= {f"{axis}_mm": place[:, k].tolist() for k, axis in enumerate("xyz")}
     return Match(Table(columns), Metrics(facts), plan)
-
-
-def _change_of_distances(first: "Domain", second: "Domain", points: "NDArray[np.int64]") -> float:
-    """Mean |d1(T x, T y) - d2(x, y)| over mean d2, for landmarks x and all y, along edges, areas made equal."""
-    import numpy as np
-    from scipy.sparse.csgraph import dijkstra
-
-    from voxfield.fields.manifold._domain import farthest_points
-
-    chosen = farthest_points(second.points, min(LANDMARKS, len(second)))
-    there = dijkstra(second.lengths, directed=False, indices=chosen)
-    here = dijkstra(first.lengths, directed=False, indices=points[chosen])[:, points]
-    scale = np.sqrt(second.mass.sum() / first.mass.sum())
-    return float(np.abs(scale * here - there).mean() / there.mean())
 
 
 def _transport(
