@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     from voxfield.pde._domain import Floats, Ints
 
-COARSEST = 500
-WEAK = 0.3
-SAMPLED = 100_000
-_ROUND_OFF = 1e-12
+COARSEST = 300  # nodes that are left to dense algebra
+WEAK = 0.3  # conductance beside that along the strongest axis
+SAMPLED = 10_000  # faces, for means over them
+_ROUND_OFF = 1e-12  # of a diagonal entry, up to which the sum of its row is zero
 _TINY = 1e-300
 
 
@@ -146,7 +146,7 @@ class Network:
         return numbers[parts], int(np.count_nonzero(kept))
 
     def _strides(self) -> tuple[int, int, int]:
-        some = slice(None, None, 1 + len(self.lower) // SAMPLED)  # enough for a mean
+        some = slice(None, None, 1 + len(self.lower) // SAMPLED)
         axis = np.abs(self.cells[self.upper[some]] - self.cells[self.lower[some]]) @ np.arange(3)
         sums = np.bincount(axis, weights=self.conductance[some], minlength=3)
         return strides(np.asarray(sums, dtype=float), np.bincount(axis, minlength=3))

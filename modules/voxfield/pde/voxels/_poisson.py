@@ -103,11 +103,9 @@ class VoxelPoisson:
                 f"the forcing has shape {sources.shape}; expected a number, (n,) or (n, k), n = {self.domain.size}"
             )
         _require_finite("forcing", sources)
-        rhs = (
-            np.broadcast_to(sources.reshape(-1, columns), (self.domain.size, columns))
-            + self._sources(boundary or {})[:, None]
-        )
-        first = None if start is None else np.asarray(start, dtype=float).reshape(self.domain.size, columns)
+        shape = (self.domain.size, columns)
+        rhs = np.broadcast_to(sources.reshape(-1, columns), shape) + self._sources(boundary or {})[:, None]
+        first = None if start is None else np.asarray(start, dtype=float).reshape(shape)
         found = self.solver.solve(rhs, start=first)
         return found if sources.ndim == 2 else found._replace(values=found.values[:, 0])
 
