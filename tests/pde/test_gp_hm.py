@@ -11,7 +11,7 @@ from voxfield.pde.gp_hm import Face, Observations, solve
 from voxfield.pde.gp_hm._axis import AxisKernel
 from voxfield.pde.gp_hm._evidence import Regression, Rows
 from voxfield.pde.gp_hm._product import GridData, Product
-from voxfield.pde.problem.operator import Operator, Term
+from voxfield.pde.problem.operator import Flux, Operator, Term
 
 LAPLACE = Operator((Term(1.0, (2,)),))
 LAPLACE_2D = Operator((Term(1.0, (2, 0)), Term(1.0, (0, 2))))
@@ -183,6 +183,21 @@ def test_reaction_is_met_by_newton():
     forcing = (24**2 * np.sin(24 * x) - 36**2 * np.sin(36 * x)) / 2 + u(x) ** 3 - u(x)
     found = solve(ALLEN_CAHN, [x], forcing, ends(u, 0.0, 2 * np.pi))
     assert error(found, u, np.linspace(0, 2 * np.pi, 777)) < 1e-5
+
+
+def test_burgers_flux_in_space_and_time():
+    def u(x, t):
+        return np.sin(np.pi * x) * np.cos(t)
+
+    def forcing(x, t):
+        steep = np.pi * np.cos(np.pi * x) * np.cos(t)
+        return -np.sin(np.pi * x) * np.sin(t) + u(x, t) * steep + 0.1 * np.pi**2 * u(x, t)
+
+    operator = Operator((Term(1.0, (0, 1)), Term(-0.1, (2, 0))), flux=(Flux(0.5, 2, 0),))
+    x = np.linspace(0, 1, 32)
+    faces = [Face(0, False, u(0.0, x)), Face(0, True, u(1.0, x)), Face(1, False, u(x, 0.0))]
+    found = solve(operator, [x, x], forcing(*np.ix_(x, x)), faces)
+    assert error(found, u, np.linspace(0, 1, 41), np.linspace(0, 1, 43)) < 1e-5
 
 
 def test_an_equation_without_solution_is_refused():
