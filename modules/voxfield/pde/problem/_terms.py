@@ -8,15 +8,14 @@ operator: {div(a grad u): "1 + x**2"}
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from voxfield.errors import SettingsError
-from voxfield.pde.problem._domain import TIME
+from voxfield.pde.problem._named import named_operator
 from voxfield.pde.problem.formula import parse_constant
 from voxfield.pde.problem.operator import Flux, Operator, Term
-from voxfield.settings import unknown_key
 
 HIGHEST_POWER = 9
 HIGHEST_ORDER = 4
@@ -39,11 +38,11 @@ class Terms:
 def read_operator(given: str | Mapping[str, Any], unknown: str, axes: Sequence[str]) -> Terms:
     """The operator in `axes` (time last) of an unknown. Raises SettingsError that names the term."""
     if isinstance(given, str):
-        return Terms(_known(given, {}, axes))
+        return Terms(named_operator(given, {}, axes))
     if len(given) == 1:
         ((name, settings),) = given.items()
         if isinstance(settings, Mapping):
-            return Terms(_known(name, settings, axes))
+            return Terms(named_operator(name, settings, axes))
     return _sum(given, unknown, axes)
 
 
@@ -87,101 +86,3 @@ def _power(digits: str, key: str) -> int:
     if len(digits) > 2 or not 2 <= int(digits) <= HIGHEST_POWER:
         raise SettingsError(f"term {key!r} has the power {digits[:9]}; expected 2 to {HIGHEST_POWER}")
     return int(digits)
-
-
-class _Known:
-    """Parts of the equations that have names."""
-
-    def __init__(self, axes: Sequence[str]) -> None:
-        self.axes = tuple(axes)
-        self.space = [axis for axis in axes if axis != TIME]
-
-    @property
-    def timed(self) -> bool:
-        return TIME in self.axes
-
-    def d(self, letters: str, coefficient: complex = 1.0) -> Term:
-        return Term(coefficient, tuple(letters.count(axis) for axis in self.axes))
-
-    def laplacian(self, coefficient: complex = 1.0) -> list[Term]:
-        return [self.d(2 * axis, coefficient) for axis in self.space]
-
-    def change(self, *rest: Term) -> tuple[Term, ...]:
-        return (self.d(TIME), *rest)
-
-    def fluxes(self, coefficient: float) -> tuple[Flux, ...]:
-        return tuple(Flux(coefficient, 2, position) for position in range(len(self.space)))
-
-
-def _poisson(on: _Known) -> Operator:
-    return Operator(tuple(on.laplacian()))
-
-
-def _helmholtz(on: _Known, wavenumber: float) -> Operator:
-    return Operator((*on.laplacian(), on.d("", wavenumber**2)))
-
-
-def _diffusion(on: _Known, diffusivity: float = 1.0) -> Operator:
-    return Operator(on.change(*on.laplacian(-diffusivity)))
-
-
-def _allen_cahn(on: _Known, diffusivity: float = 1.0, rate: float = 1.0) -> Operator:
-    if not on.timed:
-        return Operator((*on.laplacian(diffusivity), on.d("", -rate)), {3: rate})
-    return Operator(on.change(*on.laplacian(-diffusivity), on.d("", -rate)), {3: rate})
-
-
-def _reaction_diffusion(on: _Known, diffusivity: float = 1.0, rate: float = 1.0) -> Operator:
-    return Operator(on.change(*on.laplacian(-diffusivity), on.d("", -rate)), {2: rate})
-
-
-def _advection(on: _Known, **velocity: float) -> Operator:
-    moved = [on.d(axis, velocity[f"velocity_{axis}"]) for axis in on.space if f"velocity_{axis}" in velocity]
-    return Operator(on.change(*moved))
-
-
-def _burgers(on: _Known, viscosity: float) -> Operator:
-    return Operator(on.change(*on.laplacian(-viscosity)), flux=on.fluxes(0.5))
-
-
-def _kdv(on: _Known) -> Operator:
-    return Operator(on.change(on.d(3 * on.space[0])), flux=(Flux(3.0, 2, 0),))
-
-
-def _schroedinger(on: _Known) -> Operator:
-    return Operator((on.d(TIME, 1j), *on.laplacian(0.5)), {3: 1.0})
-
-
-# name -> (maker, settings, those without a default, whether time is needed: None where either will do)
-KNOWN: dict[str, tuple[Callable[..., Operator], tuple[str, ...], tuple[str, ...], bool | None]] = {
-    "poisson": (_poisson, (), (), False),
-    "helmholtz": (_helmholtz, ("wavenumber",), ("wavenumber",), False),
-    "diffusion": (_diffusion, ("diffusivity",), (), True),
-    "allen_cahn": (_allen_cahn, ("diffusivity", "rate"), (), None),
-    "reaction_diffusion": (_reaction_diffusion, ("diffusivity", "rate"), (), True),
-    "advection": (_advection, ("velocity_",), (), True),
-    "burgers": (_burgers, ("viscosity",), ("viscosity",), True),
-    "kdv": (_kdv, (), (), True),
-    "schroedinger": (_schroedinger, (), (), True),
-}
-
-
-def _known(name: str, settings: Mapping[str, Given], axes: Sequence[str]) -> Operator:
-    if name not in KNOWN:
-        raise SettingsError(unknown_key(name, KNOWN).replace("setting", "operator", 1))
-    make, allowed, needed, timed = KNOWN[name]
-    on = _Known(axes)
-    allowed = tuple(f"velocity_{axis}" for axis in on.space) if name == "advection" else allowed
-    if timed is not None and timed != on.timed:
-        raise SettingsError(f"operator {name} {'needs' if timed else 'has no'} time; the axes are {', '.join(axes)}")
-    if name == "kdv" and len(on.space) > 1:
-        raise SettingsError(f"operator kdv has one axis of space; the axes are {', '.join(axes)}")
-    for key in settings:
-        if key not in allowed:
-            raise SettingsError(f"operator {name}: {unknown_key(key, allowed)}")
-    missing = [key for key in needed if key not in settings] or (
-        allowed if name == "advection" and not settings else []
-    )
-    if missing:
-        raise SettingsError(f"operator {name} lacks {', '.join(missing)}")
-    return make(on, **{key: parse_constant(value, what=f"{name}: {key}") for key, value in settings.items()})
