@@ -18,9 +18,14 @@ if TYPE_CHECKING:
     from voxfield.pde._elliptic import EllipticSolver as EllipticSolver
     from voxfield.pde._evaluate import evaluate as evaluate
     from voxfield.pde._evolve import evolve as evolve
+    from voxfield.pde._inverse_train import inverse_train as inverse_train
+    from voxfield.pde._invert import invert as invert
     from voxfield.pde._laplace import laplace as laplace
     from voxfield.pde._momentum import Fluid as Fluid
     from voxfield.pde._momentum import momentum_force as momentum_force
+    from voxfield.pde._operator_pairs import operator_pairs as operator_pairs
+    from voxfield.pde._operator_predict import operator_predict as operator_predict
+    from voxfield.pde._operator_train import operator_train as operator_train
     from voxfield.pde._pressure import pressure as pressure
     from voxfield.pde._relative import Lumen as Lumen
     from voxfield.pde._relative import relative_pressure as relative_pressure
@@ -38,8 +43,13 @@ __getattr__, __dir__, __all__ = lazy(
         "distance": "_distance",
         "evaluate": "_evaluate",
         "evolve": "_evolve",
+        "inverse_train": "_inverse_train",
+        "invert": "_invert",
         "laplace": "_laplace",
         "momentum_force": "_momentum",
+        "operator_pairs": "_operator_pairs",
+        "operator_predict": "_operator_predict",
+        "operator_train": "_operator_train",
         "pressure": "_pressure",
         "relative_pressure": "_relative",
         "solve": "_solve",
