@@ -32,6 +32,10 @@ def solutions(statement: Mapping[str, Any], solvers: Sequence[str], **settings: 
     return [one.field for one in found], [one.metrics for one in found]
 
 
+def summary(name: str) -> Metrics:
+    return Metrics({"problem": HIGH["title"], "solver": name, "error_estimate": 0.0, "residual": 0.0})
+
+
 @pytest.mark.parametrize(
     ("statement", "reference"),
     [(HIGH, "chebyshev"), (HEAT, "fourier"), (BURGERS, "radau")],
@@ -61,7 +65,7 @@ def test_disagreement_is_loud() -> None:
     values = fields[0].values.copy()
     values[25] += 0.01
     other = GridField(fields[0].axes, values, name="u", unit="1", units={"x": "1"})
-    summaries.append(Metrics({"solver": "other", "error_estimate": 1e-5, "residual": 0.0}))
+    summaries.append(Metrics({"problem": HIGH["title"], "solver": "other", "error_estimate": 1e-5, "residual": 0.0}))
     told = r"finite_volume and other disagree: they differ by 0.01 at x = 1\.5708, where their bars allow 0.00"
     with pytest.raises(InputError, match=told):
         compare(Problem(HIGH), [fields[0], other], summaries)
@@ -75,7 +79,7 @@ def test_a_standard_deviation_widens_the_bar() -> None:
     axes, units = {"x": np.linspace(0, 1, 5)}, {"x": "1"}
     exact = GridField(axes, np.zeros(5), name="u", unit="1", units=units)
     unsure = GridField(axes, np.full(5, 0.2), np.full(5, 0.1), name="u", unit="1", units=units)
-    told = [Metrics({"solver": name, "error_estimate": 0.0, "residual": 0.0}) for name in ("a", "b")]
+    told = [summary("a"), summary("b")]
     assert compare(Problem(HIGH), [exact, unsure], told).pairs.rows()[0]["excess"] == pytest.approx(2 / 3, rel=1e-6)
 
 
@@ -85,7 +89,7 @@ def test_what_can_not_be_compared() -> None:
     finer = GridField({"x": np.linspace(0, 1, 9)}, np.arange(9.0), name="u", unit="1", units=units)
     moved = GridField({"x": np.linspace(0, 2, 5)}, np.arange(5.0), name="u", unit="1", units=units)
     other = GridField(axes, np.arange(5.0), name="p", unit="Pa", units=units)
-    told = [Metrics({"solver": name, "error_estimate": 0.0, "residual": 0.0}) for name in ("a", "b")]
+    told = [summary("a"), summary("b")]
     for wrong, message in ((finer, "expected one grid"), (moved, "other points on axis x"), (other, "is p in Pa")):
         with pytest.raises(InputError, match=message):
             compare(Problem(HIGH), [field, wrong], told)
@@ -94,7 +98,11 @@ def test_what_can_not_be_compared() -> None:
     with pytest.raises(InputError, match="a solver agrees with itself"):
         compare(Problem(HIGH), [field, field], [told[0], told[0]])
     with pytest.raises(InputError, match="lacks error_estimate"):
-        compare(Problem(HIGH), [field, field], [Metrics({"solver": "a", "residual": 0}), told[1]])
+        compare(
+            Problem(HIGH), [field, field], [Metrics({"problem": HIGH["title"], "solver": "a", "residual": 0}), told[1]]
+        )
+    with pytest.raises(InputError, match="is of the problem 'sin 6x cos 100x'; expected 'another'"):
+        compare(Problem({**HIGH, "title": "another"}), [field, field], told)
 
 
 def test_a_solver_that_does_not_fit_or_is_unknown_is_told() -> None:

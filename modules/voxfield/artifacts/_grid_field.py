@@ -65,11 +65,11 @@ class GridField(TensorArtifact):
         """Open a file: its header is judged now, its arrays are read when they are first used."""
         field = super().load(path, limits=limits, findings=findings)
         content: Mapping[str, Any] = {} if field._source is None else field._source.content
-        units = content.get("axes")
-        if not isinstance(units, dict) or not all(isinstance(unit, str) for unit in units.values()):
+        units, order = content.get("axes"), content.get("order")
+        if not isinstance(units, dict) or not isinstance(order, list) or sorted(map(str, order)) != sorted(units):
             raise InputError("its metadata names no axes with their units; make it anew", file=field.file)
-        field._names = tuple(sorted(units, key=list(content.get("order", units)).index))
-        field.units = units
+        field._names = tuple(order)
+        field.units = {name: str(units[name]) for name in order}
         field.name = str(content.get("name", "u"))
         return field
 

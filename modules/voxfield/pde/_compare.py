@@ -12,7 +12,7 @@ from voxfield.stage import Context, Resources, stage
 if TYPE_CHECKING:
     from voxfield.pde._agreement import Pair
 
-NEEDED = ("solver", "error_estimate", "residual")
+NEEDED = ("problem", "solver", "error_estimate", "residual")
 
 
 class Comparison(NamedTuple):
@@ -55,8 +55,10 @@ def compare(
     """
     from voxfield.pde import _agreement as agreement
     from voxfield.pde._grid_figure import comparison_figure
+    from voxfield.pde._solution import title_of
 
-    told = _told(summaries, solutions)
+    title = title_of(problem)
+    told = _told(title, summaries, solutions)
     _require_same(problem, solutions)
     fields = dict(zip((entry["solver"] for entry in told), solutions, strict=True))
     bars = {entry["solver"]: agreement.bar(fields[entry["solver"]], entry["error_estimate"], safety) for entry in told}
@@ -68,16 +70,15 @@ def compare(
             ctx.finding("disagree", "warning", pair.words, value=pair.excess)
     return Comparison(
         Table.from_rows([pair.row for pair in pairs]),
-        Metrics(_summary(problem, told, pairs)),
+        Metrics(_summary(title, told, pairs)),
         comparison_figure(
             fields, {pair.names: pair.difference for pair in pairs}, {pair.names: pair.allowed for pair in pairs},
-            f"{problem.statement['title'] or problem.statement['operator']}: "
-            f"{'agreement' if all(pair.agree for pair in pairs) else 'DISAGREEMENT'}",
+            f"{title}: {'agreement' if all(pair.agree for pair in pairs) else 'DISAGREEMENT'}",
         ),
     )  # fmt: skip
 
 
-def _told(summaries: Sequence[Metrics], solutions: Sequence[GridField]) -> list[Mapping[str, Any]]:
+def _told(title: str, summaries: Sequence[Metrics], solutions: Sequence[GridField]) -> list[Mapping[str, Any]]:
     """What the solvers say of their solutions."""
     if len(summaries) != len(solutions) or len(solutions) < 2:
         raise InputError(
@@ -87,6 +88,9 @@ def _told(summaries: Sequence[Metrics], solutions: Sequence[GridField]) -> list[
         missing = [key for key in NEEDED if key not in summary.values]
         if missing:
             raise InputError(f"lacks {', '.join(missing)}; expected metrics of pde.solve", file=summary.file)
+        if summary.values["problem"] != title:
+            found = f"is of the problem {summary.values['problem']!r}; expected {title!r}"
+            raise InputError(found, file=summary.file)
     names = [summary.values["solver"] for summary in summaries]
     if len(set(names)) < len(names):
         raise InputError(f"the solvers are {', '.join(names)}; expected different ones: a solver agrees with itself")
@@ -116,12 +120,12 @@ def _require_same(problem: Problem, solutions: Sequence[GridField]) -> None:
                 )
 
 
-def _summary(problem: Problem, told: Sequence[Mapping[str, Any]], pairs: Sequence["Pair"]) -> dict[str, Any]:
+def _summary(title: str, told: Sequence[Mapping[str, Any]], pairs: Sequence["Pair"]) -> dict[str, Any]:
     return {
-        "problem": problem.statement["title"],
+        "problem": title,
         "agree": all(pair.agree for pair in pairs),
         "largest_excess": max(pair.excess for pair in pairs),
         "solvers": {
-            entry["solver"]: {key: entry.get(key) for key in (*NEEDED[1:], "points", "error_l2")} for entry in told
+            entry["solver"]: {key: entry.get(key) for key in (*NEEDED[2:], "points", "error_l2")} for entry in told
         },
     }
