@@ -66,6 +66,8 @@ def test_the_drop_in_pascal_and_in_millimetres_of_mercury() -> None:
     assert end["pressure_pa"] == pytest.approx(-TUBE.drop, rel=0.01)
     assert end["pressure_mmhg"] == pytest.approx(-TUBE.drop / 133.322, rel=0.01)
     assert end["work_energy_mmhg"] == pytest.approx(end["pressure_mmhg"], rel=0.01)
+    assert end["stokes_mmhg"] == pytest.approx(end["pressure_mmhg"], rel=0.01)
+    assert inlet["stokes_mmhg"] == 0
     assert end["mean_field_mmhg"] == pytest.approx(end["pressure_mmhg"], rel=1e-4)
     assert end["sd_samples_pa"] < 1e-5
     assert abs(end["pressure_pa"] + TUBE.drop) < 2 * end["sd_discretisation_pa"] < 0.02 * TUBE.drop
@@ -121,6 +123,7 @@ def test_spread_of_the_samples_becomes_the_standard_deviation_and_the_bias() -> 
     end = outlet(result)
     assert end["sd_samples_pa"] == pytest.approx(TUBE.drop * factors.std(ddof=1), rel=0.05)
     assert end["sd_pa"] == pytest.approx(np.hypot(end["sd_samples_pa"], end["sd_discretisation_pa"]))
+    assert end["stokes_sd_mmhg"] == pytest.approx(end["sd_samples_pa"] / 133.322, rel=0.05)
     assert end["mean_field_mmhg"] == pytest.approx(end["pressure_mmhg"], rel=0.01)  # the pressure is linear here
     values, held = result.pressure_samples.values[:, 0, :, 0], TUBE.mask
     np.testing.assert_allclose(result.pressure.data[held], values.mean(axis=0), atol=1e-4)
@@ -142,6 +145,7 @@ def test_every_sample_lives_in_its_own_lumen() -> None:
     assert (result.pressure.data[(few > 0) & (few < 8)] == 0).all()
     assert result.pressure_sd.data[few >= 8].max() < 0.05 * TUBE.drop
     assert outlet(result)["pressure_pa"] == pytest.approx(-TUBE.drop, rel=0.05)
+    assert outlet(result)["stokes_mmhg"] == pytest.approx(-TUBE.drop / 133.322, rel=0.05)
 
 
 def test_what_the_reference_does_not_reach_has_no_pressure_and_is_told() -> None:
@@ -149,7 +153,7 @@ def test_what_the_reference_does_not_reach_has_no_pressure_and_is_told() -> None
     mask[24:26] = False
     result, context = run(*inputs(drawn=np.repeat(mask[None], 16, axis=0)))
     assert {"disconnected-lumen", "opening-unreached"} <= set(context.findings.codes())
-    assert outlet(result)["pressure_pa"] is None
+    assert outlet(result)["pressure_pa"] is outlet(result)["stokes_mmhg"] is None
     assert result.pressure_samples.mask.sum() == mask[:24].sum()
     assert (result.pressure.data[25:] == 0).all()
 

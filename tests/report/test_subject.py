@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -206,3 +207,16 @@ def test_dark_lumens_are_seen_through_by_the_mean(lumen: int, words: str) -> Non
     assert f"Coronal, {words} along the line of sight" in text
     shown = np.asarray(Picture.open(io.BytesIO(made.pages["assets/coronal-projection.png"])))
     assert np.ptp(shown) > 100
+
+
+def test_other_estimators_of_the_drop_stand_beside_it_and_only_where_there_are_some(
+    page: Report, made: dict[str, Any]
+) -> None:
+    text = page.pages["index.html"].decode()
+    assert "By estimator" in text
+    row = text[text.index("Stokes problem, mmHg") :]
+    assert re.search(r"0\.944\s±\s0\.058", row)
+    assert "virtual work, mmHg" not in row
+    rows = [{k: v for k, v in r.items() if not k.startswith(("stokes", "bernoulli"))} for r in made["drops"].rows()]
+    alone = subject(**{**made, "drops": Table.from_rows(rows)}, subject="01").page
+    assert "By estimator" not in alone.pages["index.html"].decode()

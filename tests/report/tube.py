@@ -169,7 +169,8 @@ def drops() -> Table:
     return Table.from_rows(
         [
             {"opening": k, "name": n, "pressure_pa": p, "sd_pa": s, "pressure_mmhg": p / 133.322,
-             "sd_mmhg": s / 133.322, "reference": r, "frame": 0}
+             "sd_mmhg": s / 133.322, "reference": r, "frame": 0, "sd_samples_pa": 0.8 * s,
+             "stokes_mmhg": 1.04 * p / 133.322, "stokes_sd_mmhg": 0.7 * s / 133.322, "bernoulli_mmhg": -1.9}
             for k, n, p, s, r in rows
         ]
     )  # fmt: skip

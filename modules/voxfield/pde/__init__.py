@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from voxfield.pde._relative import Lumen as Lumen
     from voxfield.pde._relative import relative_pressure as relative_pressure
     from voxfield.pde._solve import solve as solve
+    from voxfield.pde._stokes import StokesEstimator as StokesEstimator
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
@@ -38,6 +39,7 @@ __getattr__, __dir__, __all__ = lazy(
         "Fluid": "_momentum",
         "LocalFit": "_derivatives",
         "Lumen": "_relative",
+        "StokesEstimator": "_stokes",
         "VoxelDomain": "_domain",
         "compare": "_compare",
         "distance": "_distance",

@@ -61,6 +61,10 @@ class Opening:
         outward = force[self.faces.cells, self.faces.axes] * (self.faces.signs * self.half_steps)[:, None]
         return np.asarray(self.weights @ (values[self.faces.cells] + outward))
 
+    def mean(self, size: int) -> Floats:
+        """Shares (n,) of n unknowns in the mean over the plane; they sum to 1."""
+        return np.bincount(self.faces.cells, weights=self.weights, minlength=size).astype(float)
+
     def flux(self, velocity: Floats) -> Floats:
         """Outward volume flux (k,) of velocity (n, 3, k), cubic metres per second."""
         return np.asarray((self.faces.signs * self.areas) @ velocity[self.faces.cells, self.faces.axes])

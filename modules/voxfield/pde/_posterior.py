@@ -16,6 +16,7 @@ import numpy as np
 
 from voxfield.pde._discretisation import indicators
 from voxfield.pde._relative import Lumen, LumenPressure, Timing, faces_within, relative_pressure
+from voxfield.pde._stokes import opening_flows
 from voxfield.pde._way import find_ways
 from voxfield.pde._work_energy import opening_pressures, virtual_fields
 
@@ -84,6 +85,7 @@ class PressurePosterior:
     held         (s, n)     voxels of each sample that have a pressure
     planes       (s, t, m)  Pa, NaN where a sample's lumen does not reach the opening
     work_energy  (s, t, m)  Pa by virtual work, NaN where the common lumen does not link the openings
+    stokes       (s, t, m)  Pa by the Stokes estimator, each sample in its own lumen
     mean_field              pressure of the mean velocity in the mean lumen; None if the reference misses it
     grid_sd      (t, n)     standard deviation of the discretisation error, Pa; 0 where there is no mean field
     grid_plane_sd           the same over each opening, label -> (t,)
@@ -96,6 +98,7 @@ class PressurePosterior:
     held: Mask
     planes: Floats
     work_energy: Floats
+    stokes: Floats
     mean_field: LumenPressure | None
     grid_sd: Floats
     grid_plane_sd: Mapping[int, Floats]
@@ -117,6 +120,8 @@ def pressure_posterior(velocities: Velocities, method: Method) -> PressurePoster
     values = np.zeros((samples, frames, size), dtype=np.float32)
     held = np.zeros((samples, size), dtype=bool)
     planes = np.full((samples, frames, len(labels)), np.nan)
+    stokes = np.full_like(planes, np.nan)
+    worst = 0.0
     solved: list[tuple[Sequence[int], LumenPressure]] = []
     for members, inside in _lumens(velocities.inside):
         lumen = velocities.lumen(inside, method.reference)
@@ -135,7 +140,11 @@ def pressure_posterior(velocities: Velocities, method: Method) -> PressurePoster
         values[np.array(members)[:, None], :, np.flatnonzero(here)] = np.swapaxes(
             _by_sample(result.values, frames), 1, 2
         )
-        planes[members] = _by_sample(_plane_rows(result, labels), frames)
+        planes[members] = _by_sample(_plane_rows(result.planes, labels), frames)
+        flows = opening_flows(lumen, rtol=method.rtol)
+        by_stokes = flows.pressures(result.face_force, result.cell_force)
+        stokes[members] = _by_sample(_plane_rows(by_stokes, labels), frames)
+        worst = max(worst, result.residual, flows.residual)
     mean = _mean_field(velocities, method)
     return PressurePosterior(
         labels,
@@ -143,12 +152,13 @@ def pressure_posterior(velocities: Velocities, method: Method) -> PressurePoster
         held,
         planes,
         _work_energy(velocities, method, labels, solved),
+        stokes,
         mean.pressure,
         mean.sd,
         mean.plane_sd,
         {label: way.throat for label, way in mean.ways.items()},
         float((velocities.inside & ~held)[held.any(axis=1)].sum(axis=1).mean()) if held.any() else 0.0,
-        max((result.residual for _, result in solved), default=0.0),
+        worst,
         max((result.iterations for _, result in solved), default=0),
     )
 
@@ -172,9 +182,9 @@ def _by_sample(rows: Floats, frames: int) -> Floats:
     return np.moveaxis(rows.reshape(len(rows), -1, frames), 0, -1)
 
 
-def _plane_rows(result: LumenPressure, labels: tuple[int, ...]) -> Floats:
-    missing = np.full(result.values.shape[1], np.nan)
-    return np.stack([result.planes.get(label, missing) for label in labels])
+def _plane_rows(planes: Mapping[int, Floats], labels: tuple[int, ...]) -> Floats:
+    missing = np.full_like(next(iter(planes.values())), np.nan)
+    return np.stack([planes.get(label, missing) for label in labels])
 
 
 class _MeanField(NamedTuple):

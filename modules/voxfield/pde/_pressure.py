@@ -25,7 +25,7 @@ class Pressure(NamedTuple):
     metrics: Metrics
 
 
-@stage(resources=Resources(gpu=0, mem_mb=4000, runtime=20, threads=1), version=2)
+@stage(resources=Resources(gpu=0, mem_mb=4000, runtime=20, threads=1), version=3)
 def pressure(
     samples: FieldSamples,
     openings: LabelMap,
@@ -55,9 +55,12 @@ def pressure(
     openings  1 wall, k >= 2 openings, on the grid of the samples or on a coarser one (nearest voxel taken)
 
     The table `drops` gives the mean pressure over each opening (Pa and mmHg, 1 mmHg = 133.322 Pa) and beside
-    it the pressure of the mean velocity field, the estimates by virtual work and by the simplified Bernoulli
-    equation, 4 (v_reference^2 - v^2), the outward flow, the peak speed, and the voxels across the throat on the way,
-    as the diameter of a disk as large as the narrowest cross-section.
+    it the pressure of the mean velocity field, the estimates by a Stokes problem, by virtual work and by the simplified
+    Bernoulli equation, 4 (v_reference^2 - v^2), the outward flow, the peak speed, and the voxels across the throat on
+    the way, as the diameter of a disk as large as the narrowest cross-section. Weak form and Stokes problem are solved
+    in the lumen of each sample, virtual work in the one that all samples share; their standard deviations are those of
+    the samples alone. Openings lie where the label map has them: a sample moves their rim, with its lumen, not their
+    plane, whose place is in no standard deviation.
 
     Findings: no-transient-term, throat-unresolved, disconnected-lumen, opening-unreached, samples-lost,
     openings-resampled, not-converged.

@@ -54,6 +54,7 @@ def _row(
     grid = None if error is None else float(error[frame])
     sd = None if spread is None or grid is None else float(np.hypot(spread, grid))
     work, work_sd, _ = _spread(posterior.work_energy[:, frame, place])
+    stokes, stokes_sd, _ = _spread(posterior.stokes[:, frame, place])
     field = posterior.mean_field
     return {
         "opening": label,
@@ -70,6 +71,8 @@ def _row(
         "mean_field_mmhg": _mmhg(_of(field, "planes", label, frame)),
         "work_energy_mmhg": _mmhg(work),
         "work_energy_sd_mmhg": _mmhg(work_sd),
+        "stokes_mmhg": _mmhg(stokes),
+        "stokes_sd_mmhg": _mmhg(stokes_sd),
         "bernoulli_mmhg": _bernoulli(field, reference, label, frame),
         "flow_ml_per_s": _scaled(_of(field, "fluxes", label, frame), 1e6),
         "peak_speed_m_per_s": _of(field, "speeds", label, frame),

@@ -12,7 +12,7 @@ from voxfield.report._numbers import fixed, percent, pressure_with_sd, significa
 from voxfield.report._page import LAST, not_finished, tile
 from voxfield.report._pressure import along_vessel, pressure_pictures
 from voxfield.report._sheet import MOST_TAGS, Sheet
-from voxfield.report._tables import BRANCHES, BRIDGES, STENOSES, drop_table, known_columns
+from voxfield.report._tables import BRANCHES, BRIDGES, STENOSES, drop_table, estimate_table, known_columns
 from voxfield.report._tree import BRIDGE, tree_pictures
 from voxfield.report._view import OBLIQUE_DEGREES
 
@@ -109,7 +109,9 @@ def velocity_section(material: Material, sheet: Sheet, backgrounds: list[str]) -
 
 def pressure_section(material: Material, sheet: Sheet) -> Content:
     """Pressure along the vessel, through the lumen and at the openings."""
-    content: Content = {"pressure": None, "drops": None, "along": along_vessel(material), "along_words": ""}
+    content: Content = {
+        "pressure": None, "drops": None, "estimates": None, "along": along_vessel(material), "along_words": "",
+    }  # fmt: skip
     if material.pressure is not None and material.pressure.data.any():
         pictures, bar = pressure_pictures(material, sheet)
         content["pressure"] = {"pictures": pictures, "bar": bar}
@@ -120,6 +122,7 @@ def pressure_section(material: Material, sheet: Sheet) -> Content:
     )
     if material.drops is not None and len(material.drops):
         content["drops"] = drop_table(material.drops, material.moment)
+        content["estimates"] = estimate_table(material.drops, material.moment)
     return content
 
 

@@ -93,6 +93,36 @@ def drop_table(drops: Table, moment: int) -> dict[str, Any]:
     return {"columns": columns, "rows": [_drop_cells(row, known) for row in rows]}
 
 
+ESTIMATES = {
+    "pressure": "weak form, mmHg",
+    "stokes": "Stokes problem, mmHg",
+    "work_energy": "virtual work, mmHg",
+    "bernoulli": "peak speeds, mmHg",
+}
+"""Estimators of a pressure drop: what their columns in the table of drops begin with, and what the page calls them."""
+
+
+def estimate_table(drops: Table, moment: int) -> dict[str, Any] | None:
+    """What every estimator finds at the openings of one frame, by the samples alone; None where there is but one."""
+    known = [name for name in ESTIMATES if f"{name}_mmhg" in drops.columns]
+    rows = [row for row in drops.rows() if row.get("frame") in (None, moment) and not row.get("reference")]
+    if len(known) < 2 or not rows:
+        return None
+    columns = [{"label": "opening", "numeric": False}]
+    columns += [{"label": ESTIMATES[name], "numeric": True} for name in known]
+    return {"columns": columns, "rows": [_estimate_cells(row, known) for row in rows]}
+
+
+def _estimate_cells(row: dict[str, Any], known: list[str]) -> list[dict[str, Any]]:
+    samples = row.get("sd_samples_pa")
+    spreads = {**row, "pressure_sd_mmhg": samples and samples / PASCAL_PER_MMHG}
+    cells = [_cell(row["name"], str(row["name"]), False)]
+    for name in known:
+        value = row[f"{name}_mmhg"]
+        cells.append(_cell(value, with_sd(value, spreads.get(f"{name}_sd_mmhg")), True))
+    return cells
+
+
 def _drop_cells(row: dict[str, Any], known: list[str]) -> list[dict[str, Any]]:
     pressure, sd = row["pressure_pa"], row.get("sd_pa")
     name = f"{row['name']} (reference)" if row.get("reference") else str(row["name"])
