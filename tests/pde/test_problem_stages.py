@@ -75,6 +75,19 @@ def test_disagreement_is_loud() -> None:
     assert [finding.code for finding in ctx.findings] == ["disagree"]
 
 
+def test_an_agreement_that_says_nothing_is_told() -> None:
+    """Bars of 3 for a solution of 1: a grid that hardly carries the frequency."""
+    axes, units = {"x": np.linspace(0, 1, 5)}, {"x": "1"}
+    field = GridField(axes, [0, 1, 0, -1, 0], name="u", unit="1", units=units)
+    wide = Metrics({**summary("b").values, "error_estimate": 1.0})
+    ctx = Context()
+    assert compare(Problem(HIGH), [field, field], [summary("a"), wide], ctx=ctx).metrics.values["agree"]
+    (finding,) = ctx.findings
+    assert finding.code == "vague-agreement"
+    assert "their bars allow differences of 3, u is at most 1" in finding.message
+    assert "b has the wider bar" in finding.message
+
+
 def test_a_standard_deviation_widens_the_bar() -> None:
     axes, units = {"x": np.linspace(0, 1, 5)}, {"x": "1"}
     exact = GridField(axes, np.zeros(5), name="u", unit="1", units=units)

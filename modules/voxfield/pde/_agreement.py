@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 DEVIATIONS = 3.0
 ROUNDING = 1e-9  # of the largest value
+VAGUE = 0.1  # of the largest value: bars above it allow nearly anything
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,26 @@ class Pair:
     difference  absolute difference of their values
     own         bar of each
     axes        name -> coordinates
+    size        largest value
     """
 
     names: tuple[str, str]
     difference: Array
     own: tuple[Array, Array]
     axes: Mapping[str, Array]
+    size: float
+
+    @property
+    def vague(self) -> str:
+        """Why their agreement says little, in a sentence; "" where it says something."""
+        widest = float(self.allowed.max())
+        if widest <= VAGUE * self.size:
+            return ""
+        wider = self.names[int(self.own[1].max() > self.own[0].max())]
+        return (
+            f"{self.names[0]} and {self.names[1]}: their bars allow differences of {widest:.3g}, u is at most "
+            f"{self.size:.3g}; that they agree says little; solve on a finer grid ({wider} has the wider bar)"
+        )
 
     @property
     def allowed(self) -> Array:
@@ -90,7 +105,11 @@ def pairs(fields: Mapping[str, GridField], bars: Mapping[str, Array]) -> list[Pa
     """All pairs of solvers."""
     return [
         Pair(
-            (one, other), np.abs(fields[one].values - fields[other].values), (bars[one], bars[other]), fields[one].axes
+            (one, other),
+            np.abs(fields[one].values - fields[other].values),
+            (bars[one], bars[other]),
+            fields[one].axes,
+            float(max(np.abs(fields[name].values).max() for name in (one, other))),
         )
         for one, other in combinations(fields, 2)
     ]

@@ -44,7 +44,10 @@ def compare(
 
     The bar of a solution is `safety` times its error estimate from two grids, and 3 of its standard deviations where it
     has one; two solutions agree where their difference is nowhere larger than both bars together. Differences below
-    1e-9 of the largest value are rounding, and always allowed.
+    1e-9 of the largest value are rounding, and always allowed. Bars beyond a tenth of the largest value allow nearly
+    anything, which is told.
+
+    Findings: disagree, vague-agreement.
 
     Settings
     safety: factor on the error estimates (Roache 1994 takes 3 for two grids)
@@ -68,6 +71,8 @@ def compare(
             if refuse:
                 raise InputError(f"{pair.words}; solve on finer grids, or look at the picture with refuse=false")
             ctx.finding("disagree", "warning", pair.words, value=pair.excess)
+        elif pair.vague:
+            ctx.finding("vague-agreement", "warning", pair.vague, value=pair.excess)
     return Comparison(
         Table.from_rows([pair.row for pair in pairs]),
         Metrics(_summary(title, told, pairs)),
