@@ -109,12 +109,22 @@ def _forcing(problem: PosedProblem, cells: Discretisation) -> Callable[[float], 
 
 
 def _at(axes: Sequence[Axis], cells: Discretisation, values: Array, at: Sequence[Array]) -> Array:
-    """Cell values at other places; beyond the outermost centres the splines are continued by half a cell."""
+    """Cell values at other places, by splines through the centres, and through Dirichlet values on the faces.
+
+    On other faces the splines are continued by half a cell.
+    """
     nodes = [own.centres for own in cells.axes]
+    nodes += [np.linspace(axis.low, axis.high, values.shape[-1]) for axis in axes[len(nodes) :]]
     for number, own in enumerate(cells.axes):
         if own.ends is None:
             wide = np.arange(-WRAP, own.count + WRAP)
             nodes[number] = own.low + (wide + 0.5) * own.step
             values = np.take(values, wide % own.count, axis=number)
-    clocks = [np.linspace(axis.low, axis.high, values.shape[-1]) for axis in axes[len(nodes) :]]
-    return Spline([*nodes, *clocks], values)(*np.ix_(*at))
+            continue
+        for end, place in enumerate((own.low, own.high)):
+            if own.ends[end] == "dirichlet":
+                mesh = np.ix_(*(np.array([place]) if n == number else own for n, own in enumerate(nodes)))
+                known = cells.boundary[number, end](*mesh)
+                values = np.concatenate([values, known] if end else [known, values], axis=number)
+                nodes[number] = np.append(nodes[number], place) if end else np.insert(nodes[number], 0, place)
+    return Spline(nodes, values)(*np.ix_(*at))
