@@ -16,6 +16,7 @@ from voxfield.pde.solvers import solver as find_solver
 from voxfield.pde.solvers._estimate import sample_axes, solve_twice
 
 if TYPE_CHECKING:
+    from voxfield.artifacts import Model
     from voxfield.context import Context
     from voxfield.pde.problem.operator import Array
 
@@ -25,10 +26,16 @@ LEVELS = 8  # level lines of a picture
 
 
 def on_box(
-    problem: Problem, posed: PosedProblem, solver: str, points: Sequence[int], samples: Sequence[int], ctx: Context
+    problem: Problem,
+    posed: PosedProblem,
+    solver: str,
+    points: Sequence[int],
+    samples: Sequence[int],
+    ctx: Context,
+    model: Model | None = None,
 ) -> Outputs:
     """Solve on two grids, and sample."""
-    chosen = find_solver(solver)
+    chosen = find_solver(solver, model)
     _require_fit(solver, chosen.fits(posed))
     at = sample_axes(posed, samples)
     try:

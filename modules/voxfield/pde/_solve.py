@@ -4,7 +4,7 @@ from typing import Annotated, NamedTuple
 
 from annotated_types import Ge
 
-from voxfield.artifacts import GridField, LabelMap, Metrics, PartialImage, Picture, Problem, Table
+from voxfield.artifacts import GridField, LabelMap, Metrics, Model, PartialImage, Picture, Problem, Table
 from voxfield.errors import SettingsError, about
 from voxfield.stage import Context, Resources, stage
 
@@ -27,6 +27,7 @@ def solve(
     initial: GridField | None = None,
     conductivity: GridField | None = None,
     observations: Table | None = None,
+    model: Model | None = None,
     *,
     solver: str = "finite_volume",
     points: tuple[Annotated[int, Ge(4)], ...] = (),
@@ -42,6 +43,7 @@ def solve(
     initial       first value on a grid of the axes of space, where the file says `initial: given`
     conductivity  a of div(a grad u) on a grid of the axes of space, where the file says `div(a grad u): given`
     observations  measured u, where the file says `observations: given`: a column for every axis, `value`, `sd`
+    model         of `pde.operator_train`, which the solver `learned` starts from
     metrics       solver, points of its grid and of a second one, `error_estimate` (the largest error, from the
                   difference of both; Richardson 1911), `residual` (relative), iterations; `error_l2`, relative to the
                   manufactured solution where the problem has one, which the solver does not see
@@ -53,7 +55,7 @@ def solve(
     A solution that is known up to a constant has mean zero on the grid of its solver.
 
     Settings
-    solver: chebyshev, fourier, finite_volume, etd, radau, gp_hm, or that of an installed package
+    solver: chebyshev, fourier, finite_volume, etd, radau, gp_hm, learned, or that of an installed package
     points: of the solver's grid along each axis; none leaves the choice to the solver
     samples: points of the field along each axis; none for 2001 on one axis, 257 on each of two, 65 of three, 33 of four
 
@@ -68,7 +70,9 @@ def solve(
     posed = pose(problem, mask=mask, walls=walls, grids=grids, observations=observations)
     with about(problem.file):
         if isinstance(posed.domain, VoxelRegion):
+            if model is not None:
+                raise SettingsError("a model is of problems on boxes; drop the input `model`")
             if points or samples:
                 raise SettingsError("points and samples are of problems on boxes; voxels are a grid of their own")
             return Solution(*solution.on_voxels(problem, posed, solver))
-        return Solution(*solution.on_box(problem, posed, solver, points, samples, ctx))
+        return Solution(*solution.on_box(problem, posed, solver, points, samples, ctx, model))

@@ -62,26 +62,28 @@ def darcy_problem(problem: Problem) -> DarcyProblem:
         ends, np.ones([2] * len(ends)), name="a", unit="1", units={axis.name: axis.unit for axis in box.axes}
     )
     posed = pose(problem, grids={"conductivity": anything})
-    fault = _misfit(posed)
+    fault = misfit(posed)
     if fault:
         raise SettingsError(f"operators are learnt for Darcy flow, 'div(a grad u)': given; {fault}", file=problem.file)
     return DarcyProblem(problem.statement, posed)
 
 
-def _misfit(posed: PosedProblem) -> str:
-    operator = posed.operator
-    if operator.conductivity is None:
-        return "this operator has no such term"
-    if not operator.linear or any(term.coefficient for term in operator.terms):
-        return "this operator has other terms too"
-    if len(posed.box.axes) not in (2, 3) or posed.box.timed:
-        return f"the box has the axes {', '.join(posed.box.names)}, expected 2 or 3 of space"
-    held = [face for face in posed.box.faces if face in posed.conditions]
-    periodic = [axis.name for axis in posed.box.axes if axis.periodic]
-    if periodic:
-        return f"axis {periodic[0]} is periodic, expected `{{dirichlet: 0}}` on all faces"
-    for face in held:
-        condition = posed.conditions[face]
-        if condition.kind != "dirichlet" or not condition.function.zero:
-            return f"face {face} has another condition than `{{dirichlet: 0}}`"
-    return "the forcing is zero, and so is every solution" if posed.forcing.zero else ""
+def misfit(posed: PosedProblem) -> str:
+    """Why a problem on a box is no Darcy flow with values of zero on all faces; "" where it is."""
+    operator, box = posed.operator, posed.box
+    walls = [f"axis {axis.name} is periodic" for axis in box.axes if axis.periodic]
+    walls += [f"face {face} has another condition" for face in box.faces if not _held_at_zero(posed, face)]
+    faults = (
+        (operator.conductivity is None, "this operator has no such term"),
+        (not operator.linear or any(term.coefficient for term in operator.terms), "this operator has other terms too"),
+        (posed.observations is not None, "it has observations"),
+        (len(box.axes) not in (2, 3) or box.timed, f"the box has the axes {', '.join(box.names)}, not 2 or 3 of space"),
+        (bool(walls), f"{', '.join(walls)}; expected `{{dirichlet: 0}}`"),
+        (posed.forcing.zero, "the forcing is zero, and so is every solution"),
+    )
+    return next((fault for wrong, fault in faults if wrong), "")
+
+
+def _held_at_zero(posed: PosedProblem, face: str) -> bool:
+    condition = posed.conditions.get(face)
+    return condition is not None and condition.kind == "dirichlet" and condition.function.zero
