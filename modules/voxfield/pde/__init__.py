@@ -1,4 +1,4 @@
-"""Partial differential equations on voxels; so far, pressure from velocity.
+"""Partial differential equations on boxes and voxels, and pressure from velocity.
 
 `VoxelDomain` is a mask as a finite-volume domain, `EllipticSolver` solves symmetric elliptic systems on it,
 `LocalFit` differentiates samples up to the wall, `momentum_force` is the right side of the pressure

@@ -109,9 +109,7 @@ class Network:
         order = np.concatenate([np.flatnonzero(~odd), np.flatnonzero(odd)])
         place = np.empty(self.size, dtype=np.int32)
         place[order] = np.arange(self.size, dtype=np.int32)
-        network = Network(
-            self.cells[order], place[self.lower], place[self.upper], self.conductance, self.leak[order]
-        )  # fmt: skip
+        network = Network(self.cells[order], place[self.lower], place[self.upper], self.conductance, self.leak[order])
         return network, order
 
     def coarsened(self) -> tuple[Network, Ints]:

@@ -74,7 +74,7 @@ def laplace_coordinates(
     walls = {inner: 0.0, outer: 1.0}
     solver = VoxelPoisson(
         labels == region, spacing, walls=labels, conditions=dict.fromkeys(walls, "dirichlet"), rtol=rtol
-    )  # fmt: skip
+    )
     solution = solver.solve(0.0, walls)
     domain, faces = solver.domain, solver.faces
     values = np.where(_joined(solver.solver.components, faces), solution.values, np.nan)
