@@ -76,6 +76,7 @@ def test_pde_page(tmp_path: Path) -> None:
     assert Metrics.load(tmp_path / "agreement.json").values["agree"]
     assert "etd and finite_volume" in said
     assert "\nagree\n" in said
+    assert "held out: network" in said
     assert "middle of the bar: 304.50 K" in said  # 55 % of the way from 310 to 300
 
 

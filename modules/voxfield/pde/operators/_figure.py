@@ -42,7 +42,7 @@ def prediction_figure(problem: DarcyProblem, axes: Sequence[Array], parts: tuple
         panel.set_ylabel(_label(y.name, y.unit))
         panel.set_aspect("equal")
         unknown = "" if name == "input" else _label(problem.posed.unknown, problem.posed.unit)
-        figure.colorbar(image, ax=panel, label=unknown)
+        figure.colorbar(image, ax=panel, label=unknown, shrink=0.75)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return Picture(np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3]))
