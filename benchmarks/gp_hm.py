@@ -91,7 +91,6 @@ FURTHER = [
     Case("chirp, 20 to 260", POISSON, "sin(20*x + 120*x**2)", 1, 600),
     Case("bump of width .03", POISSON, "exp(-((x - 0.4)/0.03)**2)", 1, 400),
     Case("layer of width .02", POISSON, "tanh((x - 0.5)/0.02)", 1, 400),
-    Case("kink in the forcing", POISSON, "5*abs(x - 0.37)**3 + sin(150*x)", 1, 500),
 ]
 
 

@@ -117,16 +117,17 @@ def fit(line: Line, kernel: AxisKernel, weights: Floats, noise: float, steps: in
 def find(line: Line, kernel: AxisKernel, widest: int) -> tuple[Fit, str]:
     """The bands of a line, for the degree of the trend that has the highest evidence, and why the search stopped.
 
-    The degree is doubled up to `widest` as long as the evidence grows: what has no line spectrum (a layer, a bump) is
-    left to a trend of short length.
+    The degree is doubled up to `widest` as long as the evidence grows, or most of the forcing still passes for noise:
+    what has no line spectrum (a layer, a bump) is left to a trend of short length.
     """
-    best = pursue(line, kernel)
-    while 2 * best[0].kernel.trend_degree <= min(widest, len(line.points) // 2):
-        wider = replace(kernel, trend_degree=2 * best[0].kernel.trend_degree)
-        tried = pursue(line, wider)
-        if tried[0].log_evidence < best[0].log_evidence + 1:
+    best, degree = pursue(line, kernel), kernel.trend_degree
+    while 2 * degree <= min(widest, len(line.points) // 2):
+        degree *= 2
+        tried = pursue(line, replace(kernel, trend_degree=degree))
+        if tried[0].log_evidence > best[0].log_evidence + 1:
+            best = tried
+        elif best[0].regression.noise < _MOSTLY * np.sqrt((line.values**2).mean()):
             break
-        best = tried
     return best
 
 
@@ -217,6 +218,7 @@ def _strongest(points: Floats, residual: Floats, candidates: Floats) -> float:
 _RANK = 1e-15
 _CROWDED = 0.7
 _MOST = 30  # bands, as in the paper
+_MOSTLY = 0.5
 _SEARCH_STEPS = 3
 _EVALUATIONS = 8
 # A band is never longer than the axis: its own width then covers what its frequency is uncertain by.
