@@ -200,6 +200,8 @@ class Tube:
     radius     metres; the tube leads through the middle of the box
     direction  of flow, from opening 2 (inlet) to opening 3 (outlet)
     length     metres between the planes
+
+    Every voxel (x, y, z) lies `away` from the axis and, from the middle of the tube, `along` it; metres.
     """
 
     def __init__(
@@ -220,6 +222,7 @@ class Tube:
         along = (self.points - middle) @ axis
         near, cap = distance(self.points), 3 * max(spacing)
         self.mask = (near < radius) & (np.abs(along) < length / 2)
+        self.away, self.along = near, along
         self.marks = np.zeros(steps, dtype=np.int16)
         beyond = (near < radius + max(spacing)) & (np.abs(along) < length / 2 + cap) & ~self.mask
         self.marks[beyond & (along <= -length / 2)] = 2

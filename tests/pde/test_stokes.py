@@ -134,13 +134,14 @@ def test_poiseuille_flow_is_exact(tube: Tube) -> None:
     assert -drops[3][0] == pytest.approx(tube.drop, rel=0.01)
 
 
-def test_one_flow_an_opening_tells_the_drops_of_every_force() -> None:
+@pytest.mark.parametrize("speed", [None, TUBES["plates"].speed], ids=["plain", "with resistance"])
+def test_one_flow_an_opening_tells_the_drops_of_every_force(speed: np.ndarray | None) -> None:
     tube = TUBES["plates"]
-    lumen = Lumen(tube.mask, tube.marks, tube.spacing, 2)
+    lumen = Lumen(tube.mask, tube.marks, tube.spacing, 2, speed)
     faces = random_force(lumen.domain, 4)
     faces[:, :1] = lumen.domain.gradient @ np.random.default_rng(2).standard_normal((lumen.domain.size, 1))
     cells = np.random.default_rng(3).standard_normal((lumen.domain.size, 3, 4))
-    pressure = StokesEstimator(lumen.domain, rtol=1e-9).estimate(faces).pressure
+    pressure = StokesEstimator(lumen.domain, lumen.resistance, rtol=1e-9).estimate(faces).pressure
     expected = [plane.pressure(pressure, cells) for plane in (lumen.openings[3], lumen.openings[2])]
     flows = opening_flows(lumen)
     found = flows.pressures(faces, cells)[3]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from voxfield.pde._confidence import face_weights, fit_trust, flow_weights
+from voxfield.pde._confidence import face_weights, fit_trust, flow_weights, wall_resistance
 from voxfield.pde._derivatives import LocalFit
 from voxfield.pde._domain import VoxelDomain
 from voxfield.pde._elliptic import EllipticSolver
@@ -107,6 +107,11 @@ class Lumen:
         if self.speed is None:
             return np.ones(self.domain.size)
         return flow_weights(self.domain, self.speed, self._wall)
+
+    @cached_property
+    def resistance(self) -> Floats | None:
+        """What a Stokes flow meets beside the wall (f,), 1/m^2; None where all voxels count alike."""
+        return None if self.speed is None else wall_resistance(self.domain, self._wall)
 
     @property
     def _wall(self) -> Ints:

@@ -1,4 +1,7 @@
-"""Pressure by a Stokes problem (STE: Svihlova et al., arXiv 1603.08166; Bertoglio et al., Med. Image Anal. 44, 2018).
+"""Pressure by a Stokes problem: the Stokes estimator.
+
+Svihlova et al., International Journal of Engineering Science 105 (2016) 108, and, as one among others, Bertoglio et
+al., International Journal for Numerical Methods in Biomedical Engineering 34 (2018), doi 10.1002/cnm.2925.
 
 Find w and p with -lap w + grad p = b, div w = 0, and w = 0 on the whole boundary, the openings included. Where b is the
 gradient of a pressure, w = 0 and p is that pressure; where b is not, w takes up what no pressure balances. The weak
@@ -9,9 +12,11 @@ On the staggered grid of Harlow and Welch (Phys. Fluids 8, 1965): p at the voxel
 div w = 0 is the balance of every voxel and no pressure is spurious. The wall is the faces of the voxels: half an edge
 beside the centre of a face, a whole edge before or behind it. The b is that of the weak form (`_momentum`).
 The papers leave the viscous term as integral(mu grad u : grad w), which needs no second derivative but the no slip of u
-on the very faces of the mask, whose drag no voxel resolves (`_confidence`).
+on the very faces of the mask, whose drag no voxel resolves (`_confidence`). For the same reason w meets a resistance in
+the voxels that touch the wall, -lap w + r w, of which the papers know nothing: without it the drop in phantom vessels
+errs by half as much again and more (`benchmarks/pressure.py` has both).
 
-With the velocity eliminated, S p = D' A^-1 b, S = D' A^-1 D: A is -lap for all three components, D the difference
+With the velocity eliminated, S p = D' A^-1 b, S = D' A^-1 D: A is -lap + r for all three components, D the difference
 quotient of the faces. S acts like the identity on pressures that vary across the lumen and like D' k D on those that
 vary along it, where k = A^-1 1 is the velocity that a uniform unit force drives: the flow through long tubes, which
 makes the condition number of S grow with the square of their length over their width. So 1 + (D' k D)^-1 is the
@@ -66,11 +71,13 @@ class StokesSolution(NamedTuple):
 class StokesEstimator:
     """The Stokes problem of one domain, set up once for any number of right sides.
 
-    rtol  relative residual of the balance of the voxels
+    resistance  (f,) r at the interior faces, 1/m^2; None for none
+    rtol        relative residual of the balance of the voxels
     """
 
-    def __init__(self, domain: VoxelDomain, *, rtol: float = 1e-6) -> None:
+    def __init__(self, domain: VoxelDomain, resistance: Floats | None = None, *, rtol: float = 1e-6) -> None:
         self.domain = domain
+        self.resistance = np.zeros(sum(domain.face_counts)) if resistance is None else resistance
         self.rtol = rtol
 
     def estimate(self, face_force: Floats) -> StokesSolution:
@@ -96,7 +103,7 @@ class StokesEstimator:
     def _viscous(self) -> EllipticSolver:
         """A, the three components beside each other in one domain."""
         faces = _face_domain(self.domain)
-        matrix = faces.stiffness + sparse.diags_array(_wall_leak(faces, self.domain.face_counts))
+        matrix = faces.stiffness + sparse.diags_array(_wall_leak(faces, self.domain.face_counts) + self.resistance)
         return EllipticSolver(sparse.csr_array(matrix), faces.cells, rtol=INNER * self.rtol)
 
     @cached_property
@@ -168,7 +175,7 @@ def opening_flows(lumen: Lumen, *, rtol: float = 1e-8) -> OpeningFlows:
     if not others:
         return OpeningFlows(lumen.openings, lumen.reference, {}, 0.0)
     sources = np.stack([means[label] - means[lumen.reference] for label in others], axis=1)
-    flows, residual = StokesEstimator(lumen.domain, rtol=DRIVEN).driven(sources, balance=rtol)
+    flows, residual = StokesEstimator(lumen.domain, lumen.resistance, rtol=DRIVEN).driven(sources, balance=rtol)
     by_label = dict(zip(others, flows.T, strict=True))
     return OpeningFlows(lumen.openings, lumen.reference, by_label, float(residual.max()))
 
