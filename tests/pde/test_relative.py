@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from pde.exact import BLOOD, Tube
-from voxfield.pde import Lumen, VoxelDomain, relative_pressure
-from voxfield.pde._relative import faces_within
+from voxfield.pde import Lumen, relative_pressure
 from voxfield.pde._work_energy import opening_pressures, virtual_fields
 
 TUBES = {
@@ -86,13 +85,3 @@ def test_samples_and_frames_are_solved_as_if_alone() -> None:
     alone = relative_pressure(lumen, velocity[1:2, 1:], BLOOD, rtol=1e-10)
     np.testing.assert_allclose(together.values[:, 3], alone.values[:, 0], atol=1e-6)
     assert together.planes[3].shape == (6,)
-
-
-def test_force_on_the_faces_of_a_part() -> None:
-    tube = TUBES["tilted"]
-    whole = VoxelDomain(tube.mask, tube.spacing)
-    part = VoxelDomain(tube.mask & (np.random.default_rng(0).random(tube.mask.shape) < 0.7), tube.spacing)
-    values = np.random.default_rng(1).standard_normal(whole.size)
-    found = faces_within(whole, (whole.gradient @ values)[:, None], part)
-    expected = part.gradient @ values[whole.index[part.mask]]
-    np.testing.assert_allclose(found[:, 0], expected)

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from voxfield.pde._discretisation import indicators
-from voxfield.pde._relative import Lumen, LumenPressure, Timing, faces_within, relative_pressure
+from voxfield.pde._relative import Lumen, LumenPressure, Timing, relative_pressure
 from voxfield.pde._stokes import opening_flows
 from voxfield.pde._way import find_ways
 from voxfield.pde._work_energy import opening_pressures, virtual_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -84,8 +84,8 @@ class PressurePosterior:
     values       (s, t, n)  Pa at the voxels of Velocities.mask, 0 outside `held`
     held         (s, n)     voxels of each sample that have a pressure
     planes       (s, t, m)  Pa, NaN where a sample's lumen does not reach the opening
-    work_energy  (s, t, m)  Pa by virtual work, NaN where the common lumen does not link the openings
-    stokes       (s, t, m)  Pa by the Stokes estimator, each sample in its own lumen
+    work_energy  (s, t, m)  the same by virtual work
+    stokes       (s, t, m)  the same by the Stokes estimator
     mean_field              pressure of the mean velocity in the mean lumen; None if the reference misses it
     grid_sd      (t, n)     standard deviation of the discretisation error, Pa; 0 where there is no mean field
     grid_plane_sd           the same over each opening, label -> (t,)
@@ -120,9 +120,8 @@ def pressure_posterior(velocities: Velocities, method: Method) -> PressurePoster
     values = np.zeros((samples, frames, size), dtype=np.float32)
     held = np.zeros((samples, size), dtype=bool)
     planes = np.full((samples, frames, len(labels)), np.nan)
-    stokes = np.full_like(planes, np.nan)
-    worst = 0.0
-    solved: list[tuple[Sequence[int], LumenPressure]] = []
+    work_energy, stokes = np.full_like(planes, np.nan), np.full_like(planes, np.nan)
+    residual, iterations = 0.0, 0
     for members, inside in _lumens(velocities.inside):
         lumen = velocities.lumen(inside, method.reference)
         if not lumen.reached:
@@ -135,31 +134,35 @@ def pressure_posterior(velocities: Velocities, method: Method) -> PressurePoster
             timing=method.timing,
             rtol=method.rtol,
         )
-        solved.append((members, result))
         held[members] = here
         values[np.array(members)[:, None], :, np.flatnonzero(here)] = np.swapaxes(
             _by_sample(result.values, frames), 1, 2
         )
-        planes[members] = _by_sample(_plane_rows(result.planes, labels), frames)
         flows = opening_flows(lumen, rtol=method.rtol)
-        by_stokes = flows.pressures(result.face_force, result.cell_force)
-        stokes[members] = _by_sample(_plane_rows(by_stokes, labels), frames)
-        worst = max(worst, result.residual, flows.residual)
+        by_estimator = (
+            (planes, result.planes),
+            (work_energy, _virtual_work(lumen, result)),
+            (stokes, flows.pressures(result.face_force, result.cell_force)),
+        )
+        for kept, found in by_estimator:
+            kept[members] = _by_sample(_plane_rows(found, labels), frames)
+        residual = max(residual, result.residual, flows.residual)
+        iterations = max(iterations, result.iterations)
     mean = _mean_field(velocities, method)
     return PressurePosterior(
         labels,
         values,
         held,
         planes,
-        _work_energy(velocities, method, labels, solved),
+        work_energy,
         stokes,
         mean.pressure,
         mean.sd,
         mean.plane_sd,
         {label: way.throat for label, way in mean.ways.items()},
         float((velocities.inside & ~held)[held.any(axis=1)].sum(axis=1).mean()) if held.any() else 0.0,
-        worst,
-        max((result.iterations for _, result in solved), default=0),
+        residual,
+        iterations,
     )
 
 
@@ -213,28 +216,8 @@ def _mean_field(velocities: Velocities, method: Method) -> _MeanField:
     return _MeanField(pressure, error.at(lumen.domain, velocities.mask), planes, ways)
 
 
-def _work_energy(
-    velocities: Velocities,
-    method: Method,
-    labels: tuple[int, ...],
-    solved: list[tuple[Sequence[int], LumenPressure]],
-) -> Floats:
-    """Opening pressures (s, t, m) by virtual work in the lumen common to all samples."""
-    samples, frames = velocities.values.shape[:2]
-    result = np.full((samples, frames, len(labels)), np.nan)
-    if not solved:
-        return result
-    common = np.logical_and.reduce([pressure.mask for _, pressure in solved])
-    lumen = velocities.lumen(common[velocities.mask], method.reference)
-    if not lumen.reached:
-        return result
-    domain = lumen.domain
-    fields = virtual_fields(domain, lumen.boundary, lumen.weights)
-    columns = [labels.index(label) for label in fields.labels]
-    for members, pressure in solved:
-        whole = pressure.domain
-        faces = faces_within(whole, pressure.face_force, domain)
-        cells = pressure.cell_force[whole.index[domain.mask]]
-        rows = opening_pressures(domain, fields, method.reference, faces, cells)
-        result[np.ix_(members, range(frames), columns)] = _by_sample(rows, frames)
-    return result
+def _virtual_work(lumen: Lumen, pressure: LumenPressure) -> dict[int, Floats]:
+    """Mean pressure (k,) over each opening by virtual work."""
+    fields = virtual_fields(lumen.domain, lumen.boundary, lumen.weights)
+    rows = opening_pressures(lumen.domain, fields, lumen.reference, pressure.face_force, pressure.cell_force)
+    return dict(zip(fields.labels, rows, strict=True))

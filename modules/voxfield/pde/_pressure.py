@@ -57,10 +57,9 @@ def pressure(
     The table `drops` gives the mean pressure over each opening (Pa and mmHg, 1 mmHg = 133.322 Pa) and beside
     it the pressure of the mean velocity field, the estimates by a Stokes problem, by virtual work and by the simplified
     Bernoulli equation, 4 (v_reference^2 - v^2), the outward flow, the peak speed, and the voxels across the throat on
-    the way, as the diameter of a disk as large as the narrowest cross-section. Weak form and Stokes problem are solved
-    in the lumen of each sample, virtual work in the one that all samples share; their standard deviations are those of
-    the samples alone. Openings lie where the label map has them: a sample moves their rim, with its lumen, not their
-    plane, whose place is in no standard deviation.
+    the way, as the diameter of a disk as large as the narrowest cross-section. The standard deviations of the other
+    estimates are those of the samples alone. Openings lie where the label map has them: a sample moves their rim, with
+    its lumen, not their plane, whose place is in no standard deviation.
 
     Findings: no-transient-term, throat-unresolved, disconnected-lumen, opening-unreached, samples-lost,
     openings-resampled, not-converged.

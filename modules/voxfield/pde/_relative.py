@@ -124,8 +124,6 @@ class Lumen:
 class LumenPressure:
     """Pressures of k fields in one lumen.
 
-    mask        (x, y, z)      the n voxels of the domain
-    spacing     (3,)           metres
     values      (n, k)         pascal at the voxels of the domain, 0 on average over the reference plane
     cell_force  (n, 3, k)      b at the voxels, Pa/m
     face_force  (f, k)         b across the interior faces, Pa/m
@@ -135,8 +133,6 @@ class LumenPressure:
     peaks       (k,)           largest speed in the domain, m/s
     """
 
-    mask: Mask
-    spacing: tuple[float, float, float]
     values: Floats
     cell_force: Floats
     face_force: Floats
@@ -146,11 +142,6 @@ class LumenPressure:
     peaks: Floats
     residual: float
     iterations: int
-
-    @property
-    def domain(self) -> VoxelDomain:
-        """The domain, set up afresh at every use, since many results may be held at a time."""
-        return VoxelDomain(self.mask, self.spacing)
 
 
 def relative_pressure(
@@ -174,8 +165,6 @@ def relative_pressure(
     fields = np.moveaxis(velocity.reshape(-1, domain.size, 3), 0, -1)
     planes = lumen.openings.items()
     return LumenPressure(
-        domain.mask,
-        domain.spacing,
         values,
         cell_force,
         face_force,
@@ -203,12 +192,3 @@ def _forces(lumen: Lumen, velocity: Floats, fluid: Fluid, timing: Timing | None)
             cells[..., sample * frames + frame] = force.cells
             faces[..., sample * frames + frame] = force.faces
     return cells, faces
-
-
-def faces_within(domain: VoxelDomain, face_values: Floats, part: VoxelDomain) -> Floats:
-    """Values (g, k) on the interior faces of a domain from those (f, k) of one that contains it."""
-    above = np.zeros((domain.size, 3, face_values.shape[1]))  # value on the face above each voxel, axis by axis
-    for axis, values in enumerate(domain.split(face_values)):
-        above[domain.faces[axis][0], axis] = values
-    numbers = domain.index[part.mask]
-    return np.concatenate([above[numbers[part.faces[axis][0]], axis] for axis in range(3)])

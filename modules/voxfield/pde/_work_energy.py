@@ -8,8 +8,7 @@ wall are weighted with w, that is hardly at all.
 The paper takes w from a Stokes problem. Ours costs a scalar one: w = k grad phi with div(k grad phi) = 0, phi = 1 on
 one opening and 0 on the others, and k the weight of the voxels (`_confidence`), which goes with the speed of the mean
 flow and so vanishes where the wall is. In a straight tube this is nearly Poiseuille flow, as in the paper. The discrete
-divergence of w is zero, so the identity holds for whatever lumen the voxels make; hence one set of fields, on the
-voxels that all samples share, serves every sample.
+divergence of w is zero, so the identity holds for whatever lumen the voxels make.
 """
 
 from __future__ import annotations
