@@ -208,7 +208,7 @@ def _sd(sd: float, count: int, exact: float) -> Floats:
 
 _AFFORDABLE = 1600  # columns: a factorisation takes 2 s
 _STEPS = 15
-_ENOUGH = 1e-4  # in log evidence a value of the forcing
+_ENOUGH = 1e-5  # in log evidence a value of the forcing
 _UNFELT = 1e-2
 _ABSENT = 1e-2  # of the noise: mean square of coefficients of a pair that is not there
 _FEWEST = 12  # values on a face in which a frequency can be looked for

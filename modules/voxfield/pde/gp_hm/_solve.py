@@ -61,8 +61,11 @@ def solve(
     for number in range(_ROUNDS):
         before = state.mean()
         # Once more with the same kernel: only now does the noise no longer hold the reaction.
-        state, found = search.again(state, found if number == 0 else None)
-        steps += state.facts["newton_steps"]
+        following, found = search.again(state, found if number == 0 else None)
+        steps += following.facts["newton_steps"]
+        if following.facts["noise_share"] > state.facts["noise_share"]:
+            break  # the new kernel explains less of the forcing
+        state = following
         change = np.linalg.norm(state.mean() - before) / np.linalg.norm(before)
         if number and change <= max(_SETTLED * state.facts["noise_share"], _ROUND_OFF):
             break
@@ -188,7 +191,7 @@ _EXACT = (1e-10, 1e-8)  # of the solution: standard deviation of values given as
 # For equations that are not linear, in noise over forcing: where the first search of frequencies ends; where those that
 # follow end, of the last noise; and the change of u at which all is settled.
 _COARSE = 1e-2
-_DOWN_TO = 1e-2
+_DOWN_TO = 0.5
 _SETTLED = 0.1
 _ROUND_OFF = 1e-12
 _ROUNDS = 4
