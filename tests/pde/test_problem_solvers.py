@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from voxfield.artifacts import Problem, Table
+from voxfield.artifacts import GridField, Problem, Table
 from voxfield.context import Context
 from voxfield.errors import InputError, SettingsError
 from voxfield.pde import solve
@@ -122,3 +122,13 @@ def test_a_solver_without_a_grid_takes_none() -> None:
 def test_the_card_names_every_solver() -> None:
     """What `voxfield describe pde.solve` says of the setting."""
     assert all(name in (solve.__doc__ or "") for name in SOLVERS)
+
+
+def test_a_forcing_that_a_process_takes_for_noise_is_told() -> None:
+    """The evidence of white noise is that it is white noise: the solution is flat, and not without a word."""
+    x = np.linspace(0, 1, 101)
+    forcing = GridField({"x": x}, np.random.default_rng(0).normal(size=101), name="f", unit="1/m^2", units={"x": "m"})
+    statement = {**BASE, "forcing": "given", "boundary": {"all": {"dirichlet": 0}}}
+    ctx = Context()
+    solve(Problem(statement), forcing=forcing, solver="gp_hm", points=(161,), samples=(41,), ctx=ctx)
+    assert "forcing-taken-for-noise" in ctx.findings.codes()

@@ -18,6 +18,7 @@ from voxfield.pde.problem.operator import Array
 from voxfield.pde.solvers._protocol import Solved
 
 PER_WAVE = 4
+UNEXPLAINED = 0.5  # share of the forcing that noise may be before it is told
 FEWEST, MOST = {1: 128, 2: 64}, {1: 900, 2: 400}  # nodes along an axis, by the number of axes
 
 
@@ -43,7 +44,6 @@ class GpHm:
 
     def solve(self, problem: PosedProblem, points: Sequence[int] | None, at: Sequence[Array], ctx: Context) -> Solved:
         """Condition on the equation at equidistant nodes, and tell the posterior."""
-        del ctx  # nothing here is random
         points = tuple(points or _enough(problem))
         require_carried(problem, points, per_wave=2)
         nodes = [np.linspace(axis.low, axis.high, n) for axis, n in zip(problem.box.axes, points, strict=True)]
@@ -55,7 +55,14 @@ class GpHm:
             _faces(problem, nodes),
             observations=None if seen is None else Observations(seen.points, seen.values, seen.sd),
         )
-        facts = {key: found.facts[key] for key in ("frequencies", "noise", "log_evidence")}
+        facts = {key: found.facts[key] for key in ("frequencies", "noise", "noise_share", "log_evidence", "stopped")}
+        if found.facts["residual"] > UNEXPLAINED:
+            ctx.finding(
+                "forcing-taken-for-noise", "warning",
+                f"{found.facts['residual']:.0%} of the forcing were taken for noise; if it is less noisy, give more "
+                "points or another solver",
+                value=found.facts["residual"],
+            )  # fmt: skip
         return Solved(
             found.mean(at), points, found.facts["residual"], max(1, found.facts["newton_steps"]),
             standard_deviation=found.standard_deviation(at), facts=facts,
