@@ -64,7 +64,7 @@ class Effort:
 
 
 METHODS = (
-    Method("lsm", {"width": 16, "heads": 2, "patch": 4}, 0.003),
+    Method("lsm", {"width": 16, "heads": 2}, 0.003),
     Method("fno", {"width": 24, "modes": 6}, 0.005),
 )
 FULL, QUICK = Effort(1200.0, 100, 4), Effort(4.0, 6, 2)

@@ -124,7 +124,7 @@ def test_training_learns_and_is_told_beside_the_classical_solve() -> None:
     assert here["learned"] < 0.3
     assert there["learned"] < 0.5
     assert here["classical"] < 0.1
-    assert told["loss"]["mean"][-1] < 0.5 * told["loss"]["mean"][0]
+    assert told["loss_curve"]["loss"][-1] < 0.5 * told["loss_curve"]["loss"][0]
     assert {finding.code for finding in ctx.findings} == {"classical-better"}
 
 

@@ -1,5 +1,6 @@
 # A problem file -> its solution by each solver -> their agreement -> page. The pipeline says what there is: HOME, the
-# folder of problem files, PROBLEMS, who solves each, and SOLVERS, all of them.
+# folder of problem files, PROBLEMS, who solves each, SOLVERS, all of them, OPERATOR, the model of the solver `learned` or
+# None, and RESULTS, metrics that belong to all problems.
 from voxfield.report import jobs
 
 NOT_FINISHED = jobs.failed()
@@ -23,12 +24,14 @@ def compared(subject, name):
 
 # One rule a solver, so that one that fails leaves a note of its own.
 for solver in SOLVERS:
+    model = {"model": OPERATOR} if solver == "learned" and OPERATOR else {}
 
     rule:
         name:
             f"solve_{solver}"
         input:
             problem=str(HOME / "{subject}.yaml"),
+            **model,
         output:
             field=f"sub-{{subject}}/solution_{solver}.safetensors",
             metrics=f"sub-{{subject}}/summary_{solver}.json",
@@ -37,10 +40,11 @@ for solver in SOLVERS:
             f"logs/sub-{{subject}}/pde.solve.{solver}.log",
         params:
             **stages.params("pde.solve", settings={"solver": solver}),
+            model=input_flags(model),
         resources:
             **stages.resources("pde.solve"),
         shell:
-            stages.shell("pde.solve", "problem", "field metrics picture")
+            stages.shell("pde.solve", "problem", "field metrics picture", more="{params.model}")
 
 
 rule compare:
@@ -94,7 +98,7 @@ rule problem_page:
         )
 
 
-MODELS, TRAINED = [], []
+MODELS, TRAINED = RESULTS, []
 PAGES = [f"sub-{subject}/page" for subject in SUBJECTS]
 
 

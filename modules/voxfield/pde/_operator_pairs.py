@@ -24,7 +24,7 @@ def operator_pairs(
     problem: Problem,
     *,
     samples: Annotated[int, Ge(1), Le(100_000)] = 100,
-    points: tuple[Points, ...] = (17, 17),
+    points: tuple[Points, ...] = (16, 16),
     materials: tuple[Conductivity, Conductivity] = (3.0, 12.0),
     refine: Annotated[int, Ge(1), Le(16)] = 4,
     ctx: Context = Context(),

@@ -100,7 +100,7 @@ def operator_train(
     figures = {
         **story, "parameters": sum(tensor.numel() for tensor in weights_of(operator.network).values()),
         "contrast": {"low": operator.contrast.low, "slope": operator.contrast.slope}, "judged": judged,
-        "loss": _curve(losses),
+        "loss": losses[-1], "loss_curve": _curve(losses),
     }  # fmt: skip
     return OperatorTraining(operator.to_model(story, licence), Metrics(figures))
 
@@ -119,4 +119,4 @@ def _curve(losses: Sequence[float]) -> dict[str, Any]:
     """Means over stretches of steps, each named by its last step."""
     ends = sorted({-(-len(losses) * k // CURVE) for k in range(1, CURVE + 1)})
     means = [sum(losses[a:b]) / (b - a) for a, b in zip([0, *ends], ends, strict=False)]
-    return {"step": ends, "mean": means}
+    return {"step": ends, "loss": means}

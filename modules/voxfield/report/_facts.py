@@ -44,7 +44,10 @@ KNOWN: dict[str, dict[str, tuple[str, Wording]]] = {
     },
 }
 TRUTH_STAGES = tuple(KNOWN)
-SHOWN_SCORES = ("steps", "loss", "test.rows", "conformal.coverage", "conformal.calibration_patients")
+SHOWN_SCORES = (
+    "steps", "loss", "test.rows", "conformal.coverage", "conformal.calibration_patients",
+    "learned_l2", "classical_l2", "iterations", "iterations_from_zero",
+)  # fmt: skip
 TITLES = {
     "segmentation.evaluate": "Lumen", "fields.evaluate": "Velocity", "fields.evaluate_points": "Field",
     "pde.evaluate": "Pressure",

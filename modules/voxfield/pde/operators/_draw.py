@@ -1,9 +1,9 @@
 """Random fields of two materials, and the solutions that go with them.
 
 The distribution of Li et al. (arXiv 2010.08895, section 5.2): a Gaussian field of covariance (-L + 9)^-2 on the unit
-box, L the Laplacian with insulated faces, is cut at zero; here by its cosine series, so that one draw is one function
-on any grid. Solutions come from a grid `refine` times as fine, of which one point in so many is kept: what is learnt
-has less discretisation error than what a solver on the kept points would make.
+box, L the Laplacian with insulated faces, without its mean, is cut at zero; here by its cosine series, so that one draw
+is one function on any grid. Solutions come from a grid `refine` times as fine, of which one point in so many is kept:
+what is learnt has less discretisation error than what a solver on the kept points would make.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def draw_labels(axes: Sequence[Array], box: Box, count: int, rng: np.random.Gene
     """Fields (count, *grid) of 0 and 1."""
     k = np.arange(WAVES)
     squares = reduce(np.add.outer, [np.square(np.pi * k)] * len(axes))
-    fields = rng.standard_normal((count, *squares.shape)) / (squares + SHIFT)
+    fields = np.where(squares > 0, rng.standard_normal((count, *squares.shape)) / (squares + SHIFT), 0.0)
     for axis, points in zip(box.axes, axes, strict=True):
         cosines = np.cos(np.pi * np.outer((points - axis.low) / axis.length, k)) * np.where(k > 0, np.sqrt(2), 1)
         fields = np.tensordot(fields, cosines, axes=(1, 1))  # the next axis moves up to 1, the new one to the end

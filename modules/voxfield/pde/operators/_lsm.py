@@ -3,8 +3,8 @@
 Wu et al., ICML 2023 (arXiv 2301.12664), section 3.1: features on a hierarchy of grids, each half as fine as the one
 before; on every grid, every patch goes through a neural spectral block; then the grids are put together from coarse to
 fine. Coordinates are appended to the input. Different from the paper: group in place of batch normalisation (what a
-sample gives does not depend on the others), means in place of maxima on the way down, by default three grids and 24
-channels, which a CPU trains in minutes, and any grid size: it is padded inside.
+sample gives does not depend on the others), means in place of maxima on the way down, by default three grids, 16
+channels and 2 heads, which a CPU trains in minutes, and any grid size: it is padded inside.
 
 A convolution knows one spacing. Prediction on other grids is possible, but not meant: `one_spacing`.
 """
@@ -44,12 +44,12 @@ class LatentSpectralModel(nn.Module):  # type: ignore[misc]
         channels: int,
         dims: int,
         *,
-        width: Annotated[int, Ge(8), Le(256)] = 24,
+        width: Annotated[int, Ge(8), Le(256)] = 16,
         levels: Annotated[int, Ge(1), Le(6)] = 3,
         patch: Annotated[int, Ge(1), Le(64)] = 4,
         tokens: Annotated[int, Ge(1), Le(64)] = 4,
         basis: Annotated[int, Ge(1), Le(64)] = 12,
-        heads: Annotated[int, Ge(1), Le(64)] = 8,
+        heads: Annotated[int, Ge(1), Le(64)] = 2,
     ) -> None:
         super().__init__()
         self.multiple = patch * 2 ** (levels - 1)
