@@ -80,6 +80,13 @@ def test_pde_page(tmp_path: Path) -> None:
     assert "middle of the bar: 304.50 K" in said  # 55 % of the way from 310 to 300
 
 
+@pytest.mark.slow
+def test_pde_inverse_page(tmp_path: Path) -> None:
+    said = run_page("pde_inverse.md", tmp_path)
+    assert float(re.findall(r"error of the mean: (\S+);", said)[0]) < 0.2
+    Picture.load(tmp_path / "permeability.png").check(Findings())
+
+
 def test_readme_names_the_two_commands_and_real_stages() -> None:
     from voxfield.registry import names
 

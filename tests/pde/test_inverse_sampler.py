@@ -46,14 +46,14 @@ def test_a_wrong_likelihood_is_corrected() -> None:
 def test_two_modes_keep_their_weights() -> None:
     """z^2 observed: both signs are as likely."""
     rng = np.random.default_rng(2)
-    found = anneal(prior_population(1000, 1, rng), lambda z: -200 * (z[:, 0] ** 2 - 1) ** 2, Effort(1000), rng)
+    found = anneal(prior_population(1000, 1, rng), lambda z: -200 * (z[:, 0] ** 2 - 1) ** 2, Effort(1000, 5), rng)
     assert np.mean(found.draws > 0) == pytest.approx(0.5, abs=0.12)
     assert np.abs(found.draws).mean() == pytest.approx(1, abs=0.03)
 
 
 def test_flat_likelihood_leaves_the_prior() -> None:
     rng = np.random.default_rng(3)
-    found = anneal(prior_population(500, 3, rng), lambda z: np.zeros(len(z)), Effort(500), rng)
+    found = anneal(prior_population(500, 3, rng), lambda z: np.zeros(len(z)), Effort(500, 5), rng)
     assert found.temperatures == 1
     assert found.log_evidence == pytest.approx(0)
     assert len(np.unique(found.ancestors)) == 500
@@ -62,5 +62,5 @@ def test_flat_likelihood_leaves_the_prior() -> None:
 
 def test_seed_decides() -> None:
     runs = [np.random.default_rng(5) for _ in range(2)]
-    one, other = (anneal(prior_population(50, 4, rng), likelihood(), Effort(50), rng).draws for rng in runs)
+    one, other = (anneal(prior_population(50, 4, rng), likelihood(), Effort(50, 5), rng).draws for rng in runs)
     np.testing.assert_array_equal(one, other)

@@ -48,7 +48,7 @@ def model() -> Model:
 
 
 def test_posterior_holds_the_truth_where_there_is_much_to_see() -> None:
-    found = invert(as_table(SEEN), **{**PROBLEM, "draws": 100}, ctx=Context(seed=1))
+    found = invert(as_table(SEEN), **{**PROBLEM, "draws": 100, "moves": 5}, ctx=Context(seed=1))
     mean, guess = found.permeability.values, np.full_like(TRUTH, 7.5)
     assert np.linalg.norm(mean - TRUTH) < 0.6 * np.linalg.norm(guess - TRUTH)
     assert found.metrics.values["residual"] == pytest.approx(1, abs=0.25)

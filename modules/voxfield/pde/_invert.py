@@ -42,7 +42,7 @@ def invert(
     waves: Annotated[int, Ge(2), Le(64)] = 10,
     tau: Annotated[float, Gt(0)] = 3.0,
     draws: Annotated[int, Ge(16), Le(10_000)] = 150,
-    moves: Annotated[int, Ge(1), Le(1000)] = 5,
+    moves: Annotated[int, Ge(1), Le(1000)] = 10,
     populations: Annotated[int, Ge(2), Le(64)] = 2,
     ctx: Context = Context(),
 ) -> Inversion:

@@ -27,5 +27,5 @@ def inversion_figure(permeability: GridField, samples: GridField, points: Floats
         image = panel.pcolormesh(x, y, values.T, cmap="magma" if spread else "viridis", vmin=low, vmax=high)
         panel.set(title=caption, xlabel="x", ylabel="y", aspect="equal")
         figure.colorbar(image, ax=panel, orientation="horizontal")
-    panels[0].plot(*points.T, ".", color="white", markersize=2.5)
+    panels[0].plot(*points.T, ".", color="tab:red", markersize=3)
     return _picture(figure)

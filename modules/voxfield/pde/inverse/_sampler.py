@@ -36,7 +36,7 @@ class Effort:
     """Draws of a population, moves of each at every t, and how many times as many at the last."""
 
     draws: int = 150
-    moves: int = 5
+    moves: int = 10
     last: int = 4
 
 
