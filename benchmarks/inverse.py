@@ -23,6 +23,7 @@ from _common import Claim, finish, options
 from voxfield.pde.inverse._darcy import Floats, Observations, sampling_matrix, solve_darcy
 from voxfield.pde.inverse._dgno import Darcy, Sizes
 from voxfield.pde.inverse._infer import Inference
+from voxfield.pde.inverse._optimum import likeliest
 from voxfield.pde.inverse._posterior import Posterior
 from voxfield.pde.inverse._sampler import Effort
 from voxfield.pde.inverse._train import Recipe, forward_error, level_set_prior, train
@@ -70,20 +71,21 @@ def main() -> None:
             found[name].append(row | {"solves": solves, "cpu_s": time.process_time() - started})
         print(f"{number + 1} of {fields}", *(f"{rows[-1]['error']:.3f}" for rows in found.values()), flush=True)
     rows = [{"method": name} | mean_of(rows) for name, rows in found.items()]
+    sampler = sampler_row(fields, effort if chosen.quick else Effort(draws=100))
     two_way = list(two_way_rows(darcy, pairs=200 if chosen.quick else 2000, steps=40 if chosen.quick else 1000))
-    finish(chosen, list(claims(rows)), [training], rows, [prior_row(darcy, fields)], two_way)
+    finish(chosen, list(claims([*rows, sampler])), [training], [*rows, sampler], point_rows(darcy, fields), two_way)
 
 
-def draw(darcy: Darcy, rng: np.random.Generator) -> Truth:
-    """A field of the prior, observed at points uniform in the square."""
+def draw(darcy: Darcy, rng: np.random.Generator, refine: int = REFINE) -> Truth:
+    """A field of the prior, solved on a finer grid and observed at points uniform in the square."""
     prior = level_set_prior(darcy)
     coefficients = rng.standard_normal(prior.size)
-    fine = solve_darcy(prior.field(coefficients, REFINE), darcy.forcing).pressure
+    fine = solve_darcy(prior.field(coefficients, refine), darcy.forcing).pressure
     points = rng.random((POINTS, 2))
     clean = sampling_matrix(points, len(fine)) @ fine.ravel()
     sd = float(np.sqrt(np.mean(clean**2))) * 10 ** (-DECIBELS / 20)
     seen = Observations(points, clean + sd * rng.standard_normal(POINTS), np.full(POINTS, sd))
-    middle = slice(REFINE // 2, None, REFINE)
+    middle = slice(refine // 2, None, refine)
     return Truth(prior.field(coefficients), fine[middle, middle], seen)
 
 
@@ -130,11 +132,32 @@ def mean_of(rows: list[dict[str, float]]) -> dict[str, float]:
     return found
 
 
-def prior_row(darcy: Darcy, fields: int) -> dict[str, Any]:
-    """Error of the prior's mean, for scale."""
-    truths = [draw(darcy, np.random.default_rng([7, number])).permeability for number in range(fields)]
-    errors = [relative(np.full_like(a, darcy.mean), a) for a in truths]
-    return {"method": "mean of the prior", "error": float(np.mean(errors))}
+def point_rows(darcy: Darcy, fields: int) -> list[dict[str, Any]]:
+    """Errors of what has no intervals: the prior's mean, and the likeliest permeability by the adjoint gradient."""
+    prior = level_set_prior(darcy)
+    truths = [draw(darcy, np.random.default_rng([7, number])) for number in range(fields)]
+    started = time.process_time()
+    found = [prior.field(likeliest(prior, truth.observations, darcy.forcing)) for truth in truths]
+    seconds = (time.process_time() - started) / fields
+    guesses = [relative(np.full_like(truth.permeability, darcy.mean), truth.permeability) for truth in truths]
+    points = [relative(a, truth.permeability) for a, truth in zip(found, truths, strict=True)]
+    return [
+        {"method": "mean of the prior", "error": float(np.mean(guesses)), "cpu_s": 0.0},
+        {"method": "likeliest, adjoint gradient", "error": float(np.mean(points)), "cpu_s": seconds},
+    ]
+
+
+def sampler_row(fields: int, effort: Effort) -> dict[str, Any]:
+    """Finite volumes on a coarse grid, observed on that grid: what is off then is off by the sampler alone."""
+    darcy = Darcy(5.0, 10.0, 10.0, 15, waves=5)
+    rows = []
+    for number in range(fields):
+        started = time.process_time()
+        truth = draw(darcy, np.random.default_rng([9, number]), refine=1)
+        posterior, _ = Inference(darcy).run(truth.observations, effort, 2, np.random.default_rng([10, number]))
+        row = judged(posterior, truth, darcy) | {"disagreement": posterior.disagreement}
+        rows.append(row | {"cpu_s": time.process_time() - started})
+    return {"method": f"finite volumes, 15 x 15, {fields} fields, no error but the sampler's"} | mean_of(rows)
 
 
 def two_way_rows(darcy: Darcy, *, pairs: int, steps: int) -> Iterator[dict[str, Any]]:
