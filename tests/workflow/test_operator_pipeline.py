@@ -36,7 +36,7 @@ def test_the_built_in_problems_are_planned(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     jobs = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", ended.stdout, re.MULTILINE)}
     assert (jobs["operator_pairs"], jobs["operator_train"], jobs["operator_predict"]) == (2, 1, 1)
-    assert jobs["solve_learned"] == jobs["solve_chebyshev"] == jobs["compare"] == jobs["problem_page"] == 3
+    assert jobs["solve_learned"] == jobs["solve_finite_volume"] == jobs["compare"] == jobs["problem_page"] == 3
 
 
 @pytest.mark.slow
