@@ -13,6 +13,8 @@ from voxfield.fields._model import Model
 from voxfield.fields._prior import Real
 from voxfield.fields._score import Score
 
+STEPS = np.array([0.3, 0.7, 0.5])  # of the first simplex: log length, log noise ratio, exponent
+
 
 @dataclass(frozen=True)
 class Bounds:
@@ -36,14 +38,16 @@ def fit(evidence: Callable[[Model], Score], start: Model, bounds: Bounds, *, eva
 
     lowest, highest = np.array([np.log(bounds.length_mm), np.log(bounds.noise_ratio), bounds.partial]).T
     first = np.array([np.log(start.length_mm), np.log(start.noise_ratio), start.partial])
-    simplex = first + np.array([[0, 0, 0], [0.3, 0, 0], [0, 0.7, 0], [0, 0, 0.5 if start.partial < 3 else -0.5]])
+    first = np.clip(first, lowest, highest)
+    # A step that leaves the bounds turns back: clipped, it would leave a simplex that can not move along its axis.
+    steps = np.where(first + STEPS > highest, -STEPS, STEPS)
     found = minimize(
         loss,
         first,
         method="Nelder-Mead",
         bounds=Limits(lowest, highest),
         options={
-            "initial_simplex": np.clip(simplex, lowest, highest),
+            "initial_simplex": np.clip(first + np.vstack([np.zeros(3), np.diag(steps)]), lowest, highest),
             "maxfev": evaluations,
             "xatol": 0.02,
             "fatol": 0.3,
