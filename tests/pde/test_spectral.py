@@ -118,6 +118,30 @@ def test_neumann_data_alone_give_the_solution_of_mean_zero() -> None:
         solve(Equation(laplacian(2), box, lambda x, y: -8 * wave(x, y) + 0.5, sides))
 
 
+@pytest.mark.parametrize("velocity", [1.0, 30.0, -200.0])
+@pytest.mark.parametrize("periodic", [False, True])
+def test_advection_and_diffusion_with_slopes_alone(velocity: float, periodic: bool) -> None:
+    """u_xx + u_yy + v u_y: constants are the kernel, as for Poisson, but eigenvectors are parallel up to round-off."""
+
+    def u(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return cos(2 * x) * (cos(pi * y) + sin(3 * y))
+
+    def slope(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return cos(2 * x) * (3 * cos(3 * y) - pi * sin(pi * y))
+
+    def forcing(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return velocity * slope(x, y) - 4 * u(x, y) - cos(2 * x) * (pi**2 * cos(pi * y) + 9 * sin(3 * y))
+
+    sides = {(1, 0): neumann(lambda x, y: -slope(x, y)), (1, 1): neumann(slope)}
+    if not periodic:
+        sides |= {(0, 0): neumann(0.0), (0, 1): neumann(0.0)}
+    box = (Interval(0, pi, "periodic" if periodic else "bounded"), Interval(0, 1))
+    operator = laplacian(2, Term(velocity, (0, 1)))
+    assert error(solve(Equation(operator, box, forcing, sides)), u) < 1e-11
+    with pytest.raises(InputError, match=r"do not balance: the forcing is 0\.5 away"):
+        solve(Equation(operator, box, lambda x, y: forcing(x, y) + 0.5, sides))
+
+
 @pytest.mark.parametrize("axes", [1, 2])
 def test_neumann_data_alone_with_a_variable_conductivity(axes: int) -> None:
     """div(a grad u) with a = 2 + sin x (times 1 + y / 5 on a square) of u = cos 2x (cos y), without flux."""

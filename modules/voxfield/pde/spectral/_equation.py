@@ -125,8 +125,13 @@ class Equation:
     @property
     def singular(self) -> bool:
         """Whether constants solve the homogeneous equation: neither u itself nor its boundary value appears."""
-        free = all(not condition.value for condition in self.conditions.values())
-        return free and self.operator.linear and all(any(t.order) for t in self.operator.terms if t.coefficient)
+        return self.free and self.operator.linear
+
+    @property
+    def free(self) -> bool:
+        """Whether the linear part maps constants to zero, and no condition tells a value."""
+        slopes = all(not condition.value for condition in self.conditions.values())
+        return slopes and all(any(term.order) for term in self.operator.terms if term.coefficient)
 
 
 def evaluate(function: Function | float, *coordinates: Array) -> Array:

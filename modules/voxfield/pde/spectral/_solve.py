@@ -16,15 +16,17 @@ from scipy.linalg import LinAlgWarning
 
 from voxfield.errors import InputError
 from voxfield.pde.problem.operator import Array
+from voxfield.pde.spectral._budget import Budget, OutOfWork
 from voxfield.pde.spectral._equation import Equation
 from voxfield.pde.spectral._resolution import COARSEST, LIMITS, needed_counts, too_fine
 from voxfield.pde.spectral._solution import Solution
-from voxfield.pde.spectral._system import System
+from voxfield.pde.spectral._system import System, work_of
 
 TOLERANCE = 1e-12
 NEWTON_STEPS = 30
 SETTLED = 1e-8  # of a step relative to the solution; the next would be its square
 COMPATIBLE = 1e-8
+SINGULAR = (np.linalg.LinAlgError, LinAlgWarning)
 BETWEEN_NODES = 1e-2  # an alias leaves a residual of the order of the forcing
 
 
@@ -35,15 +37,15 @@ def solve(equation: Equation, counts: Sequence[int] | None = None, *, tolerance:
     tolerance  largest relative coefficient in the tail of a resolved axis
 
     Raises InputError where the grid that would be needed is too fine (naming it and the frequency), where Newton's
-    iteration or GMRES does not converge, and for Neumann data that no solution has.
+    iteration or GMRES does not converge within a bound on their work, and for Neumann data that no solution has.
     """
     if counts is not None:
         solution = _newton(System(equation, counts))
         # What a grid too coarse for its data leaves out of balance is no fault of theirs.
         return _compatible(solution) if max(solution.tails) <= COMPATIBLE else solution
-    counts = _first_counts(equation, tolerance)
+    counts, budget = _first_counts(equation, tolerance), work_of(equation)
     while True:
-        found = _attempt(equation, counts, tolerance)
+        found = _attempt(equation, counts, tolerance, budget)
         coarse = list(range(len(counts))) if found is None else _unresolved(found, tolerance)
         if found is not None and not coarse:
             return found
@@ -71,10 +73,12 @@ def _doubled(equation: Equation, axis: int, count: int) -> int:
     return 2 * count - (equation.box[axis].kind != "periodic")
 
 
-def _attempt(equation: Equation, counts: Sequence[int], tolerance: float) -> Solution | None:
+def _attempt(equation: Equation, counts: Sequence[int], tolerance: float, budget: Budget) -> Solution | None:
     """Solution on one grid; None where Newton's iteration fails before the data are resolved, as it then may."""
     try:
-        return _newton(System(equation, counts))
+        return _newton(System(equation, counts, budget))
+    except OutOfWork:
+        raise
     except InputError:
         if all(n >= 2 * needed for n, needed in zip(counts, needed_counts(equation, tolerance), strict=True)):
             raise
@@ -89,7 +93,7 @@ def _unresolved(solution: Solution, tolerance: float) -> list[int]:
 
 
 def _newton(system: System) -> Solution:
-    values = system.start()
+    values = _start(system)
     for step in range(1, NEWTON_STEPS + 1):
         change = _step(system, values)
         values = system.add(values, change)
@@ -99,15 +103,26 @@ def _newton(system: System) -> Solution:
         if not np.isfinite(values).all():
             break
     raise InputError(
-        f"Newton's iteration from zero did not settle in {NEWTON_STEPS} steps on "
+        f"Newton's iteration did not settle in {NEWTON_STEPS} steps on "
         f"{system.size} points; the problem may have no solution, or several"
     )
+
+
+def _start(system: System) -> Array:
+    """Zero; or one where only a power of u tells its mean, which the equation linearised at zero does not."""
+    values = system.start()
+    if system.equation.free and not system.equation.operator.linear:
+        try:
+            system.solve(values, system.residual(values))
+        except SINGULAR:
+            return system.start(1.0)
+    return values
 
 
 def _step(system: System, values: Array) -> Array:
     try:
         return system.solve(values, system.residual(values))
-    except (np.linalg.LinAlgError, LinAlgWarning):
+    except SINGULAR:
         raise InputError(
             "the linearised equation is singular: the boundary conditions leave its solution undetermined"
         ) from None

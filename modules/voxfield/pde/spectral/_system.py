@@ -20,6 +20,7 @@ from voxfield.errors import InputError
 from voxfield.pde.problem.operator import Array, Derivative, Order
 from voxfield.pde.spectral import _tensor
 from voxfield.pde.spectral._boundary import Ends
+from voxfield.pde.spectral._budget import Budget
 from voxfield.pde.spectral._equation import Equation, evaluate
 from voxfield.pde.spectral._fourier import Fourier
 from voxfield.pde.spectral._tensor import Factor, along
@@ -27,15 +28,27 @@ from voxfield.pde.spectral._tensor import Factor, along
 KRYLOV_TOLERANCE = 1e-10  # of one step; the next takes the error to the square of it
 KRYLOV_RESTART = 60
 KRYLOV_CYCLES = 5
+MOST_WORK = 5e10  # of all steps of GMRES on all grids of a solve
 
 Pairs = Sequence[tuple[Array | complex, Order]]
 
 
-class System:
-    """An equation collocated with `counts` points an axis; values are arrays of that shape."""
+def work_of(equation: Equation) -> Budget:
+    """What may be spent on an equation, and what to do where that is not enough."""
+    timed = any(interval.kind == "time" for interval in equation.box)
+    stepping = "step in time (solver etd where all axes are periodic, radau on one axis with ends), or "
+    return Budget(MOST_WORK, f"{stepping if timed else ''}solve by finite volumes (solver finite_volume)")
 
-    def __init__(self, equation: Equation, counts: Sequence[int]) -> None:
+
+class System:
+    """An equation collocated with `counts` points an axis; values are arrays of that shape.
+
+    budget  of GMRES; one for all grids on which an equation is tried
+    """
+
+    def __init__(self, equation: Equation, counts: Sequence[int], budget: Budget | None = None) -> None:
         self.equation = equation
+        self._budget = budget or work_of(equation)
         self.axes = tuple(interval.discretise(n) for interval, n in zip(equation.box, counts, strict=True))
         self.ends = tuple(
             Ends(axis, {side: given for (number, side), given in equation.conditions.items() if number == position})
@@ -76,10 +89,10 @@ class System:
         """Whether one solve gives the solution, with nothing iterated."""
         return self.equation.operator.linear and (self.eliminates or self.separable)
 
-    def start(self) -> Array:
-        """Zero at the inner nodes, and what the conditions make of it at the ends."""
+    def start(self, level: float = 0.0) -> Array:
+        """A constant at the inner nodes, and what the conditions make of it at the ends."""
         kind = complex if self.equation.operator.complex_valued else float
-        values = np.zeros([axis.count for axis in self.axes], dtype=kind)
+        values = np.full([axis.count for axis in self.axes], level, dtype=kind)
         for axis, ends in enumerate(self.ends):
             self._fill(values, axis)
             if len(ends.sides):
@@ -195,15 +208,17 @@ class System:
             ends = self.ends[axis]
             zero = np.zeros((len(ends.inner), len(ends.inner)))
             matrix = sum((coefficient * ends.reduced(order) for order, coefficient in key[1]), start=zero)
-            self._factors[key] = _tensor.factorise(matrix)
+            self._factors[key] = _tensor.factorise(matrix, singular=self.equation.singular)
         return self._factors[key]
 
     def _krylov(self, pairs: Pairs, right: Array) -> Array:
         """GMRES on P^-1 J v = P^-1 r, whose norm counts smooth and rough parts of v alike."""
         apply = self._linearised(pairs)
-        blank = np.zeros([axis.count for axis in self.axes], dtype=right.dtype)
+        counts = [axis.count for axis in self.axes]
+        blank = np.zeros(counts, dtype=right.dtype)
 
         def preconditioned(change: Array) -> Array:
+            self._budget.spend(float(np.prod(counts)) * sum(counts), f"steps of GMRES on {self.size} points")
             image = apply(self.add(blank, change.reshape(right.shape)))
             return self._separable(pairs, image).ravel()
 

@@ -5,6 +5,10 @@
 (time, advection) have eigenvectors that are parallel up to round-off; for these A_k = Q_k T_k Q_k^H by Schur, and the
 triangular systems are solved by substitution from the last row on (Bartels & Stewart, Comm. ACM 15, 1972), for any
 number of axes. Complex eigenvalues of real matrices are kept complex: the caller takes the real part.
+
+Constants that the operator maps to zero (derivatives alone, slopes alone on the boundary) are an eigenvector of every
+A_k, to the eigenvalue 0. Schur vectors are ordered so that it comes first: the product of first vectors is the constant
+on the whole grid, and leaving it out of solution and right side changes the latter by a constant alone.
 """
 
 from __future__ import annotations
@@ -44,14 +48,20 @@ class Factor:
         return fft.ifft(values, axis=axis) if self.backward is None else along(self.backward, values, axis)
 
 
-def factorise(matrix: Array) -> Factor:
-    """Eigenvectors where they are well conditioned, else Schur vectors."""
+def factorise(matrix: Array, *, singular: bool = False) -> Factor:
+    """Eigenvectors where they are well conditioned, else Schur vectors, those of a kernel (`singular`) first."""
     eigenvalues, vectors = linalg.eig(matrix)
     if not eigenvalues.imag.any():
         eigenvalues, vectors = eigenvalues.real, vectors.real
     if np.linalg.cond(vectors) < SAFE_CONDITION:
         return Factor(eigenvalues, linalg.inv(vectors), vectors)
     triangular, unitary = linalg.schur(matrix, output="complex")
+    if singular:
+        smallest = np.abs(np.diagonal(triangular)).min()
+        # The stubs know the two arguments of a real form alone; of a complex one there is the eigenvalue.
+        triangular, unitary, _ = linalg.schur(  # type: ignore[call-overload]
+            matrix, output="complex", sort=lambda value: abs(value) <= smallest
+        )
     return Factor(triangular, unitary.conj().T, unitary)
 
 
@@ -71,7 +81,8 @@ def solve(factors: Sequence[Factor], shift: complex, right: Array, *, singular: 
     for axis, factor in enumerate(factors):
         right = factor.into(right, axis)
     cores = [factor.core for factor in factors]
-    values = _without_kernel(cores, right) if singular else _substitute(cores, shift, right)
+    kernel = tuple(int(np.abs(_eigenvalues(core)).argmin()) for core in cores) if singular else None
+    values = _substitute(cores, shift, right, kernel)
     for axis, factor in enumerate(factors):
         values = factor.out(values, axis)
     return values
@@ -82,36 +93,36 @@ def along(matrix: Array, values: Array, axis: int) -> Array:
     return np.asarray(np.moveaxis(np.tensordot(matrix, values, axes=(1, axis)), 0, axis))
 
 
-def _substitute(cores: list[Array], shift: complex | Array, right: Array) -> Array:
-    """Solve in the bases: triangular axes one row after the other, diagonal ones all at once."""
+def _substitute(
+    cores: list[Array], shift: complex | Array, right: Array, kernel: tuple[int, ...] | None = None
+) -> Array:
+    """Solve in the bases: triangular axes one row after the other, diagonal ones all at once, a kernel set to zero."""
     for axis, core in enumerate(cores):
         if core.ndim == 2:
-            return _rows(cores, axis, shift, right)
-    total = np.abs(denominator := shift + _sum(cores))
-    if total.min() <= ROUND_OFF * total.max():
+            return _rows(cores, axis, shift, right, kernel)
+    denominator = np.asarray(shift + _sum(cores))
+    if kernel is not None:
+        denominator[kernel] = np.inf
+    size = np.abs(denominator[np.isfinite(denominator)])
+    if len(size) and size.min() <= ROUND_OFF * size.max():
         raise np.linalg.LinAlgError("an eigenvalue is zero")
     return np.asarray(right / denominator)
 
 
-def _rows(cores: list[Array], axis: int, shift: complex | Array, right: Array) -> Array:
+def _rows(cores: list[Array], axis: int, shift: complex | Array, right: Array, kernel: tuple[int, ...] | None) -> Array:
     rest = cores[:axis] + cores[axis + 1 :]
     core = cores[axis]
     rows = np.moveaxis(right, axis, 0)
     values = np.zeros(rows.shape, dtype=complex)
     for row in range(len(core) - 1, -1, -1):
         known = np.tensordot(core[row, row + 1 :], values[row + 1 :], axes=1)
-        values[row] = _substitute(rest, shift + core[row, row], rows[row] - known)
+        inner = kernel[:axis] + kernel[axis + 1 :] if kernel is not None and kernel[axis] == row else None
+        values[row] = _substitute(rest, shift + core[row, row], rows[row] - known, inner)
     return np.moveaxis(values, 0, axis)
 
 
-def _without_kernel(cores: list[Array], right: Array) -> Array:
-    """Diagonal solve without the mode of the smallest sum."""
-    if any(core.ndim == 2 for core in cores):
-        raise np.linalg.LinAlgError("a kernel, and eigenvectors that are parallel up to round-off")
-    total = _sum(cores)
-    kernel = np.unravel_index(np.argmin(np.abs(total)), total.shape)
-    total[kernel] = np.inf
-    return np.asarray(right / total)
+def _eigenvalues(core: Array) -> Array:
+    return np.asarray(np.diagonal(core)) if core.ndim == 2 else core
 
 
 def _sum(cores: list[Array]) -> Array:
