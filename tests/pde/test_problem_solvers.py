@@ -29,6 +29,16 @@ CASES: list[tuple[str, dict[str, Any], float]] = [
         },
         1e-10,
     ),
+    (
+        "chebyshev",
+        {"operator": {"u_xx": 1, "u_x": 30}, "manufactured": "exp(x)*sin(3*x)", "boundary": {"all": "neumann"}},
+        1e-10,
+    ),
+    (
+        "chebyshev",
+        {"operator": {"u_xx": 1, "u^3": -1}, "manufactured": "2 + sin(3*x)", "boundary": {"all": "neumann"}},
+        1e-10,
+    ),
     ("fourier", {"operator": {"u_xx": 1, "u_x": 2, "u": -3}, "manufactured": "exp(sin(2*pi*x))", **RING}, 1e-10),
     ("fourier", {"operator": "diffusion", "manufactured": "exp(-t)*sin(2*pi*x)", **RING, **CLOCK}, 1e-10),
     (
@@ -53,6 +63,34 @@ def test_a_solver_finds_what_it_was_not_shown(name: str, changed: dict[str, Any]
     assert told["error_estimate"] < 10 * error
     assert made.field is not None
     assert (made.field.sd is not None) == (name == "gp_hm")
+
+
+def test_korteweg_de_vries_in_space_and_time_ends_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GMRES does not converge on it, on no grid; without a bound the grids would go on doubling for an hour."""
+    monkeypatch.setattr("voxfield.pde.spectral._system.MOST_WORK", 1e7)
+    statement = {**BASE, **RING, **CLOCK, "operator": "kdv", "box": {"x": [-15, 15]}, "initial": "2*sech(x)**2"}
+    with pytest.raises(InputError, match=r"steps of GMRES on .* took more than 1e\+07 operations .* \(solver etd"):
+        solve(Problem(statement), solver="fourier")
+
+
+def test_two_fronts_between_insulated_ends() -> None:
+    """A tumour that grows to both sides: each front is the steeper where the points are not. etd follows no front."""
+    statement = {
+        **BASE, "box": {"x": [0, 100]}, "time": [0, 30], "time_unit": "d", "boundary": {"all": {"neumann": 0}},
+        "operator": {"reaction_diffusion": {"diffusivity": 0.3, "rate": 0.1}}, "initial": "0.4*exp(-((x - 50)/8)**2)",
+    }  # fmt: skip
+    found = solve(Problem(statement), solver="radau", samples=(41, 3)).field
+    other = solve(Problem({**statement, **RING}), solver="etd", samples=(41, 3)).field
+    assert found is not None
+    assert other is not None
+    np.testing.assert_allclose(found.values, other.values, atol=1e-7)
+
+
+def test_steps_without_end_end_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voxfield.pde.stepping._fronts.MOST_WORK", 1e8)
+    statement = {**BASE, **CLOCK, "operator": "allen_cahn", "manufactured": "cos(t)*sin(4*x)"}
+    with pytest.raises(InputError, match=r"implicit steps took more than .* \(solver finite_volume\)"):
+        solve(Problem(statement), solver="radau", samples=(9, 5))
 
 
 def test_a_complex_unknown() -> None:
