@@ -226,6 +226,25 @@ def test_unknown_networks_and_foreign_models_are_refused() -> None:
     with pytest.raises(InputError, match=r"is a model of segmentation; expected one of pde\.operator_train"):
         operator_predict(foreign, pairs()[0])
 
+    emptied = {key: value for key, value in model.config.items() if key != "scales"}
+    with pytest.raises(InputError, match="its configuration lacks scales"):
+        operator_predict(
+            Model(model.weights, emptied, family=model.family, architecture="fno", licence="unknown"), pairs()[0]
+        )
+
+
+@pytest.mark.parametrize("network", ["lsm", "fno"])
+def test_three_axes(network: str) -> None:
+    """The same on a block whose forcing grows with z: pairs of this very grid, so that the certified ones are they."""
+    block = problem(box={"x": [0, 1], "y": [0, 1], "z": [0, 2]}, forcing="-1 - z")
+    made = operator_pairs(block, samples=4, points=(5, 6, 7), refine=1)
+    arguments = {"width": 8, "levels": 2, "patch": 2} if network == "lsm" else SMALL["arguments"]
+    trained_on = operator_train(block, made.inputs, made.solutions, network=network, arguments=arguments, steps=3)
+    assert trained_on.metrics.values["judged"][0]["classical"] < 1e-2  # two fitted numbers, on the grid of the pairs
+    found = operator_predict(trained_on.model, made.inputs, made.solutions)
+    assert max(row["classical_l2"] for row in found.samples.rows()) < 1e-2
+    found.picture.check(Findings())
+
 
 def test_pairs_need_a_number_of_points_an_axis() -> None:
     with pytest.raises(SettingsError, match="points has 3 numbers; the box has the axes x, y"):

@@ -117,6 +117,9 @@ class LearnedOperator:
         if model.family != FAMILY:
             raise InputError(f"is a model of {model.family}; expected one of pde.operator_train", file=model.file)
         config = model.config
+        missing = [key for key in ("problem", "axes", "arguments", "scales", "contrast") if key not in config]
+        if missing:
+            raise InputError(f"its configuration lacks {', '.join(missing)}; train it again", file=model.file)
         problem = darcy_problem(Problem(config["problem"]))
         axes = tuple(np.asarray(points, dtype=float) for points in config["axes"])
         arguments = network_arguments(model.architecture, config["arguments"])
