@@ -14,7 +14,7 @@ beside the centre of a face, a whole edge before or behind it. The b is that of 
 The papers leave the viscous term as integral(mu grad u : grad w), which needs no second derivative but the no slip of u
 on the very faces of the mask, whose drag no voxel resolves (`_confidence`). For the same reason w meets a resistance in
 the voxels that touch the wall, -lap w + r w, of which the papers know nothing. Without it the error of a drop on exact
-flows doubles, and on phantom vessels the median goes from 4 to 10 %, though it falls on two of six
+flows doubles, and on phantom vessels the median goes from 4 to 10 %, though at .7 mm it falls on two of six
 (`benchmarks/pressure.py` has both).
 
 With the velocity eliminated, S p = D' A^-1 b, S = D' A^-1 D: A is -lap + r for all three components, D the difference
