@@ -217,6 +217,18 @@ def test_advection_needs_inflow_and_initial_values_only():
     assert error(found, u, np.linspace(0, 1, 99), np.linspace(0, 1, 101)) < 1e-5
 
 
+def test_few_nodes_are_enough_for_what_is_smooth():
+    """On 24 nodes the polynomials of the trend resolve no length but the longest."""
+
+    def u(x, t):
+        return np.exp(-((x - t) ** 2))
+
+    x = np.linspace(0, 1, 24)
+    faces = [Face(0, False, u(0.0, x)), Face(1, False, u(x, 0.0))]
+    found = solve(Operator((Term(1.0, (1, 0)), Term(1.0, (0, 1)))), [x, x], np.zeros((24, 24)), faces)
+    assert error(found, u, np.linspace(0, 1, 19), np.linspace(0, 1, 21)) < 1e-6
+
+
 def test_an_observation_stands_in_for_a_missing_end():
     def u(x):
         return np.sin(40 * x) + x

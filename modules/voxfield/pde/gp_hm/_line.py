@@ -184,9 +184,11 @@ def _with_growth(kernel: AxisKernel, value: float) -> AxisKernel:
 def _trend_range(kernel: AxisKernel) -> tuple[float, float]:
     """Logarithms of the lengths: from what the polynomials resolve to where no gap is left below the first band.
 
-    At the longest, twice the spread of the trend's spectrum reaches the lowest candidate.
+    At the longest, twice the spread of the trend's spectrum reaches the lowest candidate. Polynomials of few nodes may
+    resolve no shorter one: then that is the only length.
     """
-    return float(np.log(2 / kernel.trend_degree)), float(np.log(1 / np.pi))
+    longest = float(np.log(1 / np.pi))
+    return min(float(np.log(2 / kernel.trend_degree)), longest), longest
 
 
 def _searched(found: Fit, changed: Callable[[AxisKernel, float], AxisKernel], bounds: tuple[float, float]) -> Fit:
