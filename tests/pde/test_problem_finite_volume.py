@@ -9,7 +9,10 @@ import pytest
 from voxfield.artifacts import Problem
 from voxfield.context import Context
 from voxfield.errors import InputError
+from voxfield.pde.finite_volume._discretisation import Discretisation
+from voxfield.pde.finite_volume._faces import CellAxis
 from voxfield.pde.problem import exact, pose
+from voxfield.pde.problem.operator import Operator, Term
 from voxfield.pde.solvers import solver
 
 SQUARE = {"x": [0, 1], "y": [0, 2]}
@@ -134,7 +137,19 @@ def test_a_grid_below_the_frequency_is_refused() -> None:
         ),
         ({"operator": "schroedinger", "boundary": {"x": "periodic"}, "initial": "1", **CLOCK}, "its unknown is real"),
         ({"operator": {"u_xx": 1, "u_x": 1}, "boundary": {"x": "periodic"}}, "not symmetric"),
+        (
+            {"operator": {"u_xx": 1, "u_yy": 1, "u_xy": 0.5}, "box": SQUARE, "manufactured": "x*y"},
+            "along one axis each; chebyshev",
+        ),
     ],
 )
 def test_what_does_not_fit_is_said(changed: dict[str, Any], reason: str) -> None:
     assert reason in solver("finite_volume").fits(pose(problem_of(changed)))
+
+
+def test_a_mixed_derivative_is_not_left_out_in_silence() -> None:
+    axes = (CellAxis(0, 1, 8, ("dirichlet", "dirichlet")), CellAxis(0, 1, 8, ("dirichlet", "dirichlet")))
+    mixed = Operator((Term(1.0, (2, 0)), Term(1.0, (0, 2)), Term(0.5, (1, 1))))
+    with pytest.raises(InputError, match=r"derivative \(1, 1\).* turn the axes"):
+        Discretisation(mixed, axes, {})
+    Discretisation(Operator((Term(1.0, (2, 0)), Term(0.0, (1, 1)))), axes, {})

@@ -16,6 +16,7 @@ from functools import cached_property, reduce
 import numpy as np
 from scipy import sparse
 
+from voxfield.errors import InputError
 from voxfield.pde.finite_volume._faces import AffineFaces, CellAxis
 from voxfield.pde.problem.operator import Array, Operator
 
@@ -24,7 +25,7 @@ Boundary = Mapping[tuple[int, int], Callable[..., Array]]
 
 @dataclass(frozen=True)
 class Discretisation:
-    """An operator on the cells of a box.
+    """An operator on the cells of a box. Raises InputError for derivatives that are no part of it.
 
     operator  over the axes of space, of second order, without mixed derivatives
     axes      of space
@@ -34,6 +35,14 @@ class Discretisation:
     operator: Operator
     axes: tuple[CellAxis, ...]
     boundary: Boundary
+
+    def __post_init__(self) -> None:
+        for term in self.operator.terms:
+            if term.coefficient and (sum(term.order) > 2 or np.count_nonzero(term.order) > 1):
+                raise InputError(
+                    f"the operator has the derivative {term.order} (orders along the axes); finite volumes take first "
+                    "and second ones along one axis each: turn the axes so that none is mixed, or solve by collocation"
+                )
 
     @property
     def shape(self) -> tuple[int, ...]:
