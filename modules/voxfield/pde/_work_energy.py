@@ -65,7 +65,7 @@ def virtual_fields(domain: VoxelDomain, boundary: Mapping[int, BoundaryFaces], w
         np.add.at(diagonal, faces.cells, strength)
         np.add.at(rhs[:, column], faces.cells, strength)
     system = sparse.csr_array(matrix + sparse.diags_array(diagonal))
-    phi = EllipticSolver(system, domain.cells, rtol=1e-10).solve(rhs).values
+    phi = EllipticSolver(system, domain.cells, rtol=_RTOL).solve(rhs).require(_RTOL).values
     interior = conductance[:, None] * (domain.gradient @ phi)
     outward = {
         label: links[label][:, None] * (np.eye(len(labels))[row] - phi[boundary[label].cells])
@@ -105,3 +105,4 @@ def _linked(fluxes: Floats, reference: int) -> list[int]:
 
 
 _NO_FLUX = 1e-9
+_RTOL = 1e-10

@@ -79,8 +79,8 @@ class Growth:
         absorption = 1 / (GAMMA * days)
         solver = self._solver(absorption)
         push = -(self.operator @ values)
-        first = solver.solve(push).values
-        second = solver.solve(push + (1 - GAMMA) / GAMMA * absorption * first, start=first).values
+        first = solver.solve(push).require(RTOL).values
+        second = solver.solve(push + (1 - GAMMA) / GAMMA * absorption * first, start=first).require(RTOL).values
         return np.asarray(values + second)
 
     def _solver(self, absorption: float) -> VoxelPoisson:

@@ -124,7 +124,7 @@ class LinearSolver:
             sign = np.sign(matrix.diagonal().sum())
             places = np.argwhere(np.ones(self._shape)) @ np.eye(len(self._shape), 3, dtype=int)
             solver = EllipticSolver(sparse.csr_array(sign * matrix), places, rtol=RTOL)
-            return lambda right: solver.solve(sign * right[:, None]).values[:, 0]
+            return lambda right: solver.solve(sign * right[:, None]).require(RTOL).values[:, 0]
         if not self._singular:
             return lambda right, factor=splu(sparse.csc_array(matrix)): np.asarray(factor.solve(right))  # type: ignore[misc]
         ones = sparse.csr_array(np.ones((1, len(matrix.diagonal()))))
@@ -136,7 +136,7 @@ class LinearSolver:
 def _definite(cells: Discretisation) -> bool:
     """Whether all systems are symmetric and of one sign: second derivatives of one sign, u itself of the other."""
     operator = cells.operator
-    second = [complex(t.coefficient).real for t in operator.terms if sum(t.order) == 2 and t.coefficient]
+    second = [complex(t.coefficient).real for t in operator.terms if max(t.order) == 2 and t.coefficient]
     second += [1.0] if operator.conductivity is not None else []
     own = sum(complex(t.coefficient).real for t in operator.terms if not any(t.order))
     first = any(sum(term.order) == 1 and term.coefficient for term in operator.terms)

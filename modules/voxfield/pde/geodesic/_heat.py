@@ -24,6 +24,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import cg
 
+from voxfield.errors import InputError
 from voxfield.pde._elliptic import EllipticSolver
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def heat_times(stencil: Stencil, sources: Ints, slowness: Floats, *, rtol: float
         solver = EllipticSolver(flow.stiffness(flow.free), stencil.domain.cells[flow.free], rtol=rtol)
         for _ in range(ROUNDS):
             sources_of = np.stack([flow.divergence(column)[flow.free] for column in times.T], axis=1)
-            times[flow.free], residual, _ = solver.solve(sources_of, start=times[flow.free])
+            times[flow.free], residual, _ = solver.solve(sources_of, start=times[flow.free]).require(rtol)
     fine, coarse = times.T
     share = TAU_STEPS[0] / (TAU_STEPS[1] - TAU_STEPS[0])
     return Heat(fine + share * (fine - coarse), share * np.abs(fine - coarse), float(residual.max(initial=0.0)))
@@ -96,7 +97,12 @@ class _Flow:
             matrix = self.stiffness(left) + sparse.diags_array((self.slowness[left] / tau) ** 2)
             # The diagonal outweighs the rest of a row by the share of a voxel in tau: Jacobi is all that it takes.
             jacobi = sparse.diags_array(1 / matrix.diagonal())
-            found, _ = cg(matrix, -(coupling @ heat), rtol=EXACT, atol=0, M=jacobi)
+            found, failed = cg(matrix, -(coupling @ heat), rtol=EXACT, atol=0, M=jacobi)
+            if failed:
+                raise InputError(
+                    f"the decay of heat was not found to {EXACT:g} in {failed} iterations; does the speed, or the size "
+                    "of the voxels along the axes, differ by many orders of magnitude? Use the method eikonal"
+                )
             near = found > np.exp(-STRETCH)
             times[left[near]] = start - tau * np.log(found[near])
             left = left[~near]

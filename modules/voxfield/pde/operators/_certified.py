@@ -54,7 +54,7 @@ def certify(grid: DarcyGrid, conductivity: Array, forcing: Array, guess: Array, 
     b, g = forcing[grid.unknown], guess[grid.unknown]
     energy = g @ (matrix @ g)
     start = g * (b @ g / energy) if energy > 0 else 0 * g
-    found, cold = solver.solve(b[:, None], start=start[:, None]), solver.solve(b[:, None])
+    found, cold = solver.solve(b[:, None], start=start[:, None]).require(rtol), solver.solve(b[:, None])
     x = found.values[:, 0]
     coercive = conductivity.min() * grid.smallest_eigenvalue * np.sqrt(len(b))
     after, before = (float(np.linalg.norm(b - matrix @ one)) for one in (x, g))

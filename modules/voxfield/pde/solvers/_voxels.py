@@ -83,7 +83,7 @@ def _solve(problem: PosedProblem, region: VoxelRegion) -> tuple[Array, float, in
         world = (index @ region.affine[:3, :3].T + region.affine[:3, 3]).T
         value = condition.function(*world)
         boundary[label] = value * solver.coefficient[faces.cells] if condition.kind == "neumann" else value
-    found = solver.solve(-sign * problem.forcing(*region.centres), boundary)
+    found = solver.solve(-sign * problem.forcing(*region.centres), boundary).require(RTOL)
     return found.values, float(np.max(found.residual)), found.iterations
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from voxfield.pde.voxels._network import Network
 
 INCOMPATIBLE = 1e-8
+SLACK = 1000  # residual over its tolerance that round-off may leave on large domains or under great contrast
 
 
 class Solution(NamedTuple):
@@ -34,6 +35,17 @@ class Solution(NamedTuple):
     values: Floats
     residual: Floats
     iterations: int
+
+    def require(self, rtol: float) -> Solution:
+        """Itself. Raises InputError where a column is far from the tolerance that it was to be solved to."""
+        worst = float(self.residual.max(initial=0.0))
+        if not worst <= SLACK * rtol:
+            raise InputError(
+                f"conjugate gradients left a relative residual of {worst:.2g} after {self.iterations} iterations; "
+                f"{rtol:.0e} is wanted: the coefficients, or the sizes of the voxels along the axes, may differ by too "
+                "many orders of magnitude; let them differ less"
+            )
+        return self
 
 
 class NetworkSolver:
