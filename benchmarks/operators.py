@@ -7,9 +7,9 @@ solved on 128 x 128 with the two fitted conductivities and sampled on 32 and on 
 the held back ones, so that 32 has to be read beside the 16 of the same pairs. A network answers on 32 once directly and
 once through the 16 points that it knows and cubic splines.
 
-Both networks get the same CPU seconds (10 minutes of 2 cores), pairs, symmetries, loss and optimiser; width and rate of
-each were chosen on a tenth of the training pairs. The FNO of the package runs along where it is installed. `--quick`
-trains for seconds, on own pairs alone.
+Both networks get the same CPU seconds (10 minutes of 2 cores), pairs, symmetries, loss and optimiser; the size of each
+is the better of two on a tenth of the training pairs, the learning rates were not searched. The FNO of the package runs
+along where it is installed. `--quick` trains for seconds, on own pairs alone.
 """
 
 import time
