@@ -241,6 +241,12 @@ def test_a_tolerance_below_round_off_is_refused() -> None:
         evolve_periodic(kdv(0.0025), UNIT, lambda x: cos(pi * x), np.array([0.0, 0.01]), counts=[64], tolerance=1e-18)
 
 
+def test_steps_on_large_grids_are_bounded_by_their_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voxfield.pde.stepping._evolve.MOST_WORK", 1e6)  # 1e6 / (40 * 256 * 8) = 12 steps
+    with pytest.raises(InputError, match=r"more than 12 would be needed: .* \(solver finite_volume\)"):
+        evolve_periodic(kdv(0.0025), UNIT, lambda x: cos(pi * x), np.array([0.0, 0.5]), counts=[256])
+
+
 def test_the_backward_heat_equation_is_refused() -> None:
     with pytest.raises(InputError, match=r"does not go forward in time"):
         evolve_periodic(

@@ -17,12 +17,14 @@ from voxfield.pde.spectral._tensor import along
 from voxfield.pde.stepping._exponential import ExponentialRungeKutta
 from voxfield.pde.stepping._fronts import FollowedFront
 from voxfield.pde.stepping._grid import PeriodicGrid
-from voxfield.pde.stepping._march import March, march
+from voxfield.pde.stepping._march import MAX_STEPS, March, march
 from voxfield.pde.stepping._splitting import Splitting
 
 TOLERANCE = 1e-10
 RESOLUTION = 1e-10
 COARSEST = 32
+MOST_WORK = 5e11  # operations of a run on one grid, roughly: some minutes
+TRANSFORMS = 40  # operations of a step over n log2 n of its points: eight transforms
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def evolve_periodic(
     counts     points an axis (even); None to double them until the coefficients end
     tolerance  of the error of stepping, relative to the largest value
 
-    Raises InputError where tolerance or resolution are out of reach.
+    Raises InputError where tolerance or resolution are out of reach, of a bounded number of steps.
     """
     if counts is not None:
         return _on_grid(operator, PeriodicGrid.of(box, counts), initial, times, forcing, tolerance)
@@ -124,14 +126,15 @@ def _on_grid(
     operator: Operator, grid: PeriodicGrid, initial: Function, times: Array, forcing: Function | float, tolerance: float
 ) -> PeriodicSolution:
     values = evaluate(initial, *grid.coordinates)
+    most_steps = min(MAX_STEPS, int(MOST_WORK / (TRANSFORMS * values.size * np.log2(values.size))))
     if operator.complex_valued:
         if callable(forcing) or forcing:
             raise InputError("an equation with complex coefficients is split, which takes no forcing; leave it out")
-        result = march(Splitting(operator, grid, values), times, tolerance)
+        result = march(Splitting(operator, grid, values), times, tolerance, most_steps)
     else:
         stepper = ExponentialRungeKutta(operator, grid, values, forcing)
         stepper.check(float(times[-1] - times[0]))
-        result = march(stepper, times, tolerance)
+        result = march(stepper, times, tolerance, most_steps)
     tails = tuple(tail(axis.spectrum(result.values, number)) for number, axis in enumerate(grid.axes, start=1))
     return PeriodicSolution(grid.axes, result.values, result.steps, result.error_estimate, tails)
 

@@ -57,7 +57,7 @@ class March:
     error_estimate: float
 
 
-def march(stepper: Stepper[S], times: Array, tolerance: float) -> March:
+def march(stepper: Stepper[S], times: Array, tolerance: float, most_steps: int = MAX_STEPS) -> March:
     """Values at all `times` (ascending, from that of the initial value), to a tolerance relative to the largest.
 
     Raises InputError where round-off, or the number of steps, stops it before.
@@ -76,10 +76,11 @@ def march(stepper: Stepper[S], times: Array, tolerance: float) -> March:
         if best < ROUND_OFF and error > best / 2:
             raise InputError(f"round-off leaves an error of {error:.1e}; a tolerance of {tolerance:g} is out of reach")
         growth = _growth(error / tolerance, stepper.order)
-        if 4 * growth * total > MAX_STEPS:
+        if 4 * growth * total > most_steps:
             raise InputError(
-                f"{total} steps leave an error of {error:.1e} where {tolerance:g} is wanted, and more than {MAX_STEPS} "
-                "would be needed: is the solution smooth in time, and does the equation go forward?"
+                f"{total} steps leave an error of {error:.1e} where {tolerance:g} is wanted; more than {most_steps} "
+                "would be needed: is the solution smooth in time, and does the equation go forward? Fewer points or a "
+                "shorter time may help, or finite volumes (solver finite_volume)"
             )
         coarse = fine if growth == 1 else fixed(stepper, times, 2 * growth * per_interval)
         per_interval, best = 2 * growth * per_interval, error
