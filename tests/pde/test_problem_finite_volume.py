@@ -153,3 +153,11 @@ def test_a_mixed_derivative_is_not_left_out_in_silence() -> None:
     with pytest.raises(InputError, match=r"derivative \(1, 1\).* turn the axes"):
         Discretisation(mixed, axes, {})
     Discretisation(Operator((Term(1.0, (2, 0)), Term(0.0, (1, 1)))), axes, {})
+
+
+def test_factorisations_are_bounded_by_their_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Burgers on 40 cells: 1300 * 40 operations a Newton step."""
+    changed, points = PROBLEMS["burgers"]
+    monkeypatch.setattr("voxfield.pde.finite_volume._solve.MOST_WORK", 1e6)
+    with pytest.raises(InputError, match=r"factorisations for 40 cells took more than 1e\+06 .* give fewer points"):
+        error(changed, points)

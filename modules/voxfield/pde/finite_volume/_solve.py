@@ -17,11 +17,14 @@ from scipy.sparse.linalg import splu
 from voxfield.errors import InputError
 from voxfield.pde.finite_volume._discretisation import Discretisation
 from voxfield.pde.problem.operator import Array
+from voxfield.pde.spectral._budget import Budget
 
 MOST_ITERATIONS = 40
 CONVERGED = 1e-10  # residual relative to the largest part of the equation
 HALVINGS = 12  # of a Newton step that does not lower the residual
 RTOL = 1e-11
+MOST_WORK = 2e12  # operations of all factorisations: a quarter of an hour or so
+FACTORISING = {1: (1300, 1), 2: (50, 1.5), 3: (10, 2)}  # axes -> factor and power of the number of cells
 
 
 class Found(NamedTuple):
@@ -101,11 +104,14 @@ class LinearSolver:
     """Solves systems with one sparsity; the last factorisation is used again for the same matrix.
 
     singular  the constants are the kernel: right sides of zero sum, solutions of zero mean
+
+    Raises OutOfWork where the factorisations are too many or too large.
     """
 
     def __init__(self, cells: Discretisation, *, singular: bool) -> None:
         self._shape = cells.shape
         self._singular = singular
+        self._budget = Budget(MOST_WORK, "give fewer points, or a shorter time")
         walled = all(axis.ends is not None for axis in cells.axes)  # `EllipticSolver` couples neighbours only
         self._elliptic = len(cells.shape) > 1 and walled and _definite(cells)
         self._matrix: sparse.csr_array | None = None
@@ -125,12 +131,15 @@ class LinearSolver:
             places = np.argwhere(np.ones(self._shape)) @ np.eye(len(self._shape), 3, dtype=int)
             solver = EllipticSolver(sparse.csr_array(sign * matrix), places, rtol=RTOL)
             return lambda right: solver.solve(sign * right[:, None]).require(RTOL).values[:, 0]
+        factor, power = FACTORISING[len(self._shape)]
+        cells = float(np.prod(self._shape))
+        self._budget.spend(factor * cells**power, f"factorisations for {' x '.join(map(str, self._shape))} cells")
         if not self._singular:
             return lambda right, factor=splu(sparse.csc_array(matrix)): np.asarray(factor.solve(right))  # type: ignore[misc]
         ones = sparse.csr_array(np.ones((1, len(matrix.diagonal()))))
         bordered = sparse.block_array([[matrix, ones.T], [ones, None]], format="csc")
-        factor = splu(bordered)
-        return lambda right: np.asarray(factor.solve(np.append(right, 0.0))[:-1])
+        direct = splu(bordered)
+        return lambda right: np.asarray(direct.solve(np.append(right, 0.0))[:-1])
 
 
 def _definite(cells: Discretisation) -> bool:
