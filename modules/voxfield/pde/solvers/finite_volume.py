@@ -42,9 +42,7 @@ class FiniteVolume:
         space = len(problem.box.space)
         orders = [term.order[:space] for term in operator.terms if term.coefficient]
         if any(sum(order) > 2 or sum(1 for n in order if n) > 1 for order in orders):
-            return (
-                "it takes derivatives of first and second order along one axis each; chebyshev, fourier take others"
-            )
+            return "it takes derivatives of first and second order along one axis each; chebyshev, fourier take others"
         if problem.initial is None and not problem.determined and any(sum(order) == 1 for order in orders):
             return "nothing but slopes of u is known, and the equation is not symmetric"
         return ""
