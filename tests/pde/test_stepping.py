@@ -189,10 +189,8 @@ def test_mapped_points_differentiate_a_narrow_front() -> None:
 def reference(shared: Path, name: str) -> dict[str, np.ndarray]:
     from scipy.io import loadmat
 
-    path = shared / "data/pde/pinns_raissi" / name
-    if not path.is_file():
-        pytest.skip(f"{path} is absent")
-    return {key: np.squeeze(value) for key, value in loadmat(path).items() if not key.startswith("_")}
+    values = loadmat(shared / "data/pde/pinns_raissi" / name)
+    return {key: np.squeeze(value) for key, value in values.items() if not key.startswith("_")}
 
 
 @pytest.mark.data

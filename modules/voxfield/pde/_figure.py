@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from voxfield.artifacts import Picture
+from voxfield.pde._canvas import picture, sheet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
 
+    from voxfield.artifacts import Picture
     from voxfield.pde._domain import Floats
 
 PANEL_INCHES = 3.0
@@ -44,11 +45,7 @@ def plane_figure(rows: Sequence[Row], spacing: tuple[float, float, float], about
     spacing  mm along the voxel axes
     about    (x, y, z) weight; the planes are those that hold most of it
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(3 * PANEL_INCHES + 1, PANEL_INCHES * len(rows) + 0.4), dpi=100, layout="constrained")
-    panels = figure.subplots(len(rows), 3, squeeze=False)
+    figure, panels = sheet(len(rows), 3, (3 * PANEL_INCHES + 1, PANEL_INCHES * len(rows) + 0.4))
     place = [int(about.sum(axis=tuple({0, 1, 2} - {axis})).argmax()) for axis in range(3)]
     for line, row in zip(panels, rows, strict=True):
         low, high = _range(row)
@@ -56,9 +53,7 @@ def plane_figure(rows: Sequence[Row], spacing: tuple[float, float, float], about
             image = _draw(panel, row, (axis, place[axis]), spacing, (low, high))
         line[0].set_title(row.title, loc="left", fontsize=10)
         figure.colorbar(image, ax=line.tolist(), shrink=0.9)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return Picture(np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3]))
+    return picture(figure)
 
 
 def _range(row: Row) -> tuple[float, float]:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from voxfield.artifacts import Picture
+from voxfield.pde._canvas import picture, sheet, with_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from voxfield.artifacts import GridField
+    from voxfield.artifacts import GridField, Picture
     from voxfield.pde.problem.operator import Array
 
 MOST_SLICES = 3
@@ -35,7 +35,7 @@ def solution_figure(field: GridField, title: str) -> Picture:
         panel.set_xlabel(_axis_label(field, 0))
         panel.set_ylabel(label)
         panel.margins(x=0)
-        return _picture(figure)
+        return picture(figure)
     slices = _slices(field, values)
     figure, panels = _figure(1, len(slices), title)
     limits = _limits(values)
@@ -43,7 +43,7 @@ def solution_figure(field: GridField, title: str) -> Picture:
         image = _map(panel, field, part, limits, _colours(values))
         panel.set_title(caption, fontsize=9)
     figure.colorbar(image, ax=list(panels), label=label)
-    return _picture(figure)
+    return picture(figure)
 
 
 def comparison_figure(
@@ -69,7 +69,7 @@ def comparison_figure(
     figure.colorbar(
         image, ax=panels, orientation="horizontal", label="log10 (difference / bars); above 0: disagreement"
     )
-    return _picture(figure)
+    return picture(figure)
 
 
 def _curves(
@@ -94,24 +94,13 @@ def _curves(
         panel.margins(x=0)
         panel.set_xlabel(_axis_label(field, 0))
         panel.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8, frameon=False)
-    return _picture(figure)
+    return picture(figure)
 
 
 def _figure(rows: int, columns: int, title: str) -> tuple[Figure, Sequence[Axes]]:
-    from matplotlib.figure import Figure
-
-    width = 9.0 if columns == 1 else 4.2 * columns
-    figure = Figure(figsize=(width, 3.4 * rows if columns == 1 else 5.2), dpi=110, layout="constrained")
-    figure.suptitle(title, fontsize=11)
-    return figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
-
-
-def _picture(figure: Figure) -> Picture:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return Picture(np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3]))
+    size = (9.0, 3.4 * rows) if columns == 1 else (4.2 * columns, 5.2)
+    figure, panels = sheet(rows, columns, size, title)
+    return figure, list(panels.ravel())
 
 
 def _slices(field: GridField, values: Array) -> list[tuple[str, Array]]:
@@ -145,12 +134,12 @@ def _plane(field: GridField) -> tuple[Array, Array]:
 
 def _value_label(field: GridField) -> str:
     name = f"|{field.name}|" if np.iscomplexobj(field.values) else field.name
-    return f"{name}, {field.unit}" if field.unit != "1" else name
+    return with_unit(name, field.unit)
 
 
 def _axis_label(field: GridField, number: int) -> str:
     name = list(field.axes)[number]
-    return f"{name}, {field.units[name]}" if field.units[name] != "1" else name
+    return with_unit(name, field.units[name])
 
 
 def _limits(values: Array) -> tuple[float, float]:

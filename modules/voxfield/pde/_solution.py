@@ -9,6 +9,7 @@ import numpy as np
 
 from voxfield.artifacts import GridField, Metrics, PartialImage, Picture, Problem
 from voxfield.errors import InputError, SettingsError
+from voxfield.pde._canvas import with_unit
 from voxfield.pde._figure import Row, plane_figure
 from voxfield.pde._grid_figure import solution_figure
 from voxfield.pde.problem import PosedProblem, VoxelRegion, exact
@@ -73,7 +74,7 @@ def on_voxels(problem: Problem, posed: PosedProblem, solver: str) -> Outputs:
         "residual": found.residual, "iterations": found.iterations, "largest": float(np.abs(found.values).max()),
     } | _judged(problem, posed, region.centres, found.values)  # fmt: skip
     low, high = float(found.values.min()), float(found.values.max())
-    label = posed.unknown if posed.unit == "1" else f"{posed.unknown}, {posed.unit}"
+    label = with_unit(posed.unknown, posed.unit)
     row = Row(f"{title_of(problem)}: {label}", box, np.linspace(low, high, LEVELS + 2)[1:-1].tolist())
     picture = plane_figure([row], region.spacing, region.mask.astype(float))
     return Metrics(metrics), picture, None, PartialImage(box.astype(np.float32), region.affine, unit=posed.unit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from voxfield.artifacts import GridField, Picture
-from voxfield.pde._grid_figure import _figure, _picture
+from voxfield.pde._canvas import picture, sheet
 from voxfield.pde.inverse._darcy import Floats
 
 SHOWN = 3
@@ -13,7 +13,8 @@ SHOWN = 3
 
 def inversion_figure(permeability: GridField, samples: GridField, points: Floats) -> Picture:
     """Posterior mean with the observed points, standard deviation, and some draws far apart in their order."""
-    figure, panels = _figure(1, 2 + SHOWN, "Permeability given the observed pressures")
+    columns = 2 + SHOWN
+    figure, (panels,) = sheet(1, columns, (4.2 * columns, 5.2), "Permeability given the observed pressures")
     draws = samples.values
     limits = float(draws.min()), float(draws.max())
     chosen = np.linspace(0, len(draws) - 1, SHOWN).round().astype(int)
@@ -28,4 +29,4 @@ def inversion_figure(permeability: GridField, samples: GridField, points: Floats
         panel.set(title=caption, xlabel="x", ylabel="y", aspect="equal")
         figure.colorbar(image, ax=panel, orientation="horizontal")
     panels[0].plot(*points.T, ".", color="tab:red", markersize=3)
-    return _picture(figure)
+    return picture(figure)
