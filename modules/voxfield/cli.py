@@ -3,7 +3,6 @@
 Exit codes: 0 done, 1 a bug, 2 bad input or settings, 3 the machine or a part of a cohort failed, 130 interrupted.
 """
 
-import argparse
 import errno
 import logging
 import sys
@@ -12,6 +11,8 @@ from pathlib import Path
 
 from voxfield import __version__
 from voxfield.errors import InputError, VoxfieldError
+from voxfield.options import parse
+from voxfield.runs import commands
 
 USAGE = """usage: voxfield COMMAND ...
 
@@ -72,7 +73,7 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _list(words: list[str]) -> int:
-    _parse("list", words)
+    parse("list", words)
     from voxfield.registry import names
 
     _print("".join(f"{name}\n" for name in names()))
@@ -80,7 +81,7 @@ def _list(words: list[str]) -> int:
 
 
 def _describe(words: list[str]) -> int:
-    options = _parse("describe", words, ("stage", {}), ("--json", {"action": "store_true"}))
+    options = parse("describe", words, ("stage", {}), ("--json", {"action": "store_true"}))
     from voxfield.cards import card, schema
     from voxfield.registry import get
 
@@ -90,7 +91,7 @@ def _describe(words: list[str]) -> int:
 
 
 def _check(words: list[str]) -> int:
-    options = _parse(
+    options = parse(
         "check",
         words,
         ("files", {"nargs": "*", "type": Path, "metavar": "FILE"}),
@@ -129,54 +130,14 @@ def _stage(name: str, words: list[str]) -> int:
     return 0
 
 
-def _run(words: list[str]) -> int:
-    options = _parse(
-        "run",
-        words,
-        ("pipeline", {}),
-        ("--config", {"type": Path, "metavar": "FILE", "help": "settings over the pipeline's own"}),
-        ("--set", {"action": "append", "default": [], "metavar": "KEY=VALUE", "help": "one setting; dots go deeper"}),
-        ("--directory", {"type": Path, "metavar": "RUN_DIR", "help": "where the run lives (runs/PIPELINE)"}),
-        ("--profile", {"metavar": "NAME", "help": "default, slurm, gpu or a folder (default)"}),
-        ("--cores", {"type": int, "metavar": "N", "help": "CPU cores (all)"}),
-        ("-n", {"dest": "dry", "action": "store_true", "help": "say what would be done"}),
-    )
-    from voxfield.pipeline import run_pipeline
-
-    return run_pipeline(options.pipeline, config=options.config, assignments=options.set,
-                        directory=options.directory, profile=options.profile, cores=options.cores,
-                        dry=options.dry)  # fmt: skip
-
-
-def _verify(words: list[str]) -> int:
-    options = _parse("verify", words, ("run_dir", {"type": Path}))
-    from voxfield.verify import verify_run
-
-    return verify_run(options.run_dir)
-
-
-def _report(words: list[str]) -> int:
-    options = _parse("report", words, ("run_dir", {"type": Path}))
-    from voxfield.verify import report_run
-
-    return report_run(options.run_dir)
-
-
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "list": _list,
     "describe": _describe,
     "check": _check,
-    "run": _run,
-    "verify": _verify,
-    "report": _report,
+    "run": commands.run,
+    "verify": commands.verify,
+    "report": commands.report,
 }
-
-
-def _parse(command: str, words: list[str], *flags: tuple[str, dict[str, object]]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=f"voxfield {command}", allow_abbrev=False)
-    for flag, keywords in flags:
-        parser.add_argument(flag, **keywords)  # type: ignore[arg-type]  # argparse's keywords have no common type
-    return parser.parse_args(words)
 
 
 def _integers(text: str) -> list[int]:

@@ -29,8 +29,8 @@ FRAME = frozenset(
         "errors",
         "failure",
         "findings",
+        "options",
         "paths",
-        "pipeline",
         "plugins",
         "records",
         "registry",
@@ -38,7 +38,6 @@ FRAME = frozenset(
         "settings",
         "settings_yaml",
         "stage",
-        "verify",
         "workflow",
         "workspace",
     ]
@@ -54,7 +53,7 @@ def code_hash(module: str) -> str:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        path = None if name in seen or name in FRAME else _source(name)
+        path = None if name in seen or _is_frame(name) else _source(name)
         if path is None:
             continue
         digest, imports = _read(name, path, path.stat().st_mtime_ns)
@@ -62,6 +61,10 @@ def code_hash(module: str) -> str:
         waiting.extend(imports)
     joined = "\n".join(f"{name} {seen[name]}" for name in sorted(seen))
     return hashlib.sha256(joined.encode()).hexdigest()[:16]
+
+
+def _is_frame(name: str) -> bool:
+    return name in FRAME or name.startswith("voxfield.runs")
 
 
 @cache

@@ -17,7 +17,7 @@ from voxfield.batches import Batches
 from voxfield.errors import InputError
 from voxfield.failure import main as write_notes
 from voxfield.records import hash_file
-from voxfield.verify import failures
+from voxfield.runs.failures import failures
 
 BATCHED = Path(__file__).parent / "batched"
 

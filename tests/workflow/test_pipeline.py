@@ -13,8 +13,8 @@ from runs import command, make_cohort, mtimes, voxfield
 
 from voxfield.artifacts import Cohort
 from voxfield.errors import InputError, SettingsError
-from voxfield.pipeline import merged_config
 from voxfield.records import hash_file
+from voxfield.runs.configuration import merged_config
 
 MINI = Path(__file__).parent / "mini"
 ROOT = Path(__file__).resolve().parents[2]

@@ -34,6 +34,6 @@ def picture(figure: Figure) -> Picture:
     return Picture(np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3]))
 
 
-def with_unit(name: str, unit: str) -> str:
+def with_unit(name: str, unit: str | None) -> str:
     """A label; the unit "1" is none."""
-    return name if unit == "1" else f"{name}, {unit}"
+    return name if unit in {None, "1"} else f"{name}, {unit}"

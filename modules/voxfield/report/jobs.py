@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from voxfield.verify import failures
+from voxfield.runs.failures import failures
 
 LONGEST_REASON = 240  # characters of a failure's reason that a page tells; its log has the rest
 FOLDER = re.compile(r"(?<![^\s'\"(])/(?:[^\s/:'\"]+/)+")

@@ -1,0 +1,1 @@
+"""What is done to whole runs: start them, try again, look them over, compare them, pack them."""
