@@ -2,7 +2,9 @@
 
 PyYAML reads YAML 1.1, where `no` is false, `1e-3` is text and `010` is 8. Here `no` is text, `1e-3` a number
 and `010` ten. Refused, with file, line and column: a key twice, aliases, tags, numbers that are not finite,
-integers that other readers would round, and keys that are not text. Nothing in a file can name code.
+integers that other readers would round, and keys that are not text. Nothing in a file can name code, and what some
+systems evaluate (text that begins with `$`) is refused too. A file is moreover read by others, Snakemake among them, so
+that what YAML 1.1 takes for something else has to be written such that both versions agree: 'no', false, 1.0e-3.
 """
 
 from __future__ import annotations
@@ -14,10 +16,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from voxfield.artifacts._files import open_origin, read_text
-from voxfield.artifacts._strict_json import EXACT, parse_json
+from voxfield.artifacts._strict_json import DEEPEST, EXACT, parse_json
 from voxfield.errors import SettingsError
 
-DEEPEST = 50
+MOST_BYTES = 1_000_000
 # The core schema of YAML 1.2 (section 10.3.2), in the order in which it is tried.
 NULL = re.compile(r"(?:null|Null|NULL|~|)\Z")
 TRUE = re.compile(r"(?:true|True|TRUE)\Z")
@@ -32,6 +34,9 @@ NOT_FINITE = re.compile(r"(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z")
 def load_yaml(path: str | Path) -> dict[str, Any]:
     """The mapping in a YAML file (or JSON, by its name). Raises SettingsError with file, line and column."""
     origin = open_origin(path)
+    if origin.size > MOST_BYTES:
+        message = f"has {origin.size:,} bytes; expected at most {MOST_BYTES:,}: long lists belong into a table"
+        raise SettingsError(message, file=path)
     text = read_text(origin)
     name = origin.path.name.lower()
     value = parse_json(text, origin.path) if name.endswith(".json") else _parse(text, origin.path, "")
@@ -39,6 +44,7 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
         return {}
     if not isinstance(value, dict):
         raise SettingsError(f"holds a {type(value).__name__}; expected a mapping of names to values", file=path)
+    _refuse_expressions("", value, path)
     return value
 
 
@@ -63,6 +69,19 @@ def dump_yaml(value: Mapping[str, Any]) -> str:
 
     Dumper.add_representer(str, text)
     return str(yaml.dump(dict(value), Dumper=Dumper, sort_keys=False, allow_unicode=True))
+
+
+def _refuse_expressions(name: str, value: Any, file: str | Path) -> None:
+    """Nothing here evaluates `$...`, so a file that asks for it was written for another system, or to do harm."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _refuse_expressions(f"{name}.{key}" if name else key, item, file)
+    elif isinstance(value, list):
+        for item in value:
+            _refuse_expressions(name, item, file)
+    elif isinstance(value, str) and value.startswith("$"):
+        message = f"{name!r} is {value[:60]!r}, an expression ($); nothing is evaluated here, write the value itself"
+        raise SettingsError(message, file=file)
 
 
 def _parse(text: str, file: Path | None, prefix: str) -> Any:
@@ -150,9 +169,25 @@ class _Reader:
         return found
 
     def _scalar(self, event: Any) -> Any:
-        text = event.value
         if not event.implicit[0]:  # quoted
-            return text
+            return event.value
+        value = self._plain(event)
+        if self._file is not None:
+            self._refuse_if_ambiguous(event, value)
+        return value
+
+    def _refuse_if_ambiguous(self, event: Any, value: Any) -> None:
+        other = _by_yaml_1_1(self._loader, event.value)
+        if type(other) is not type(value) or other != value:
+            sure = dump_yaml({"x": value}).removeprefix("x: ").strip()
+            self._refuse(
+                event,
+                f"{event.value} is {_described(value)} in YAML 1.2 and {_described(other)} in YAML 1.1, which other "
+                f"readers follow; write {sure} if the first is meant",
+            )
+
+    def _plain(self, event: Any) -> Any:
+        text = event.value
         if NULL.match(text):
             return None
         if TRUE.match(text) or FALSE.match(text):
@@ -177,3 +212,21 @@ class _Reader:
     def _refuse(self, event: Any, message: str) -> NoReturn:
         mark = event.start_mark
         raise SettingsError(f"{self._prefix}line {mark.line + 1}, column {mark.column + 1}: {message}", file=self._file)
+
+
+def _by_yaml_1_1(loader: Any, text: str) -> Any:
+    """What PyYAML makes of a plain scalar; the class of a value that is no value at all, such as the 30th February."""
+    from yaml import ScalarNode, YAMLError
+
+    node = ScalarNode(loader.resolve(ScalarNode, text, (True, False)), text)
+    try:
+        return loader.construct_object(node)
+    except (YAMLError, ValueError, OverflowError):
+        return node
+
+
+def _described(value: Any) -> str:
+    names = {bool: "the boolean", int: "the integer", float: "the number", str: "the text"}
+    if value is None:
+        return "null"
+    return f"{names[type(value)]} {value!r}" if type(value) in names else "something else (a date, a merge)"

@@ -148,7 +148,7 @@ BOMB = base64.b64encode(zlib.compress(bytes(200_000_000), 9)).decode()
     [
         ("NIFTI_INTENT_TRIANGLE", "NIFTI_INTENT_SHAPE", "expected one NIFTI_INTENT_POINTSET and one NIFTI_INTENT_TRI"),
         ("<GIFTI V", '<!DOCTYPE x [<!ENTITY a "b">]><GIFTI V', "document type"),
-        ('Dim0="4"', 'Dim0="900000000"', "over the limit of 400000000"),
+        ('Dim0="4"', 'Dim0="900000000"', "over the limit of 400,000,000"),
         ('Dim0="4"', 'Dim0="-4"', "expected \\(n, 3\\)"),
         ('Dim0="4"', 'Dim0="x"', "'x'"),
         ('Dim1="3"', 'Dim1="2"', "expected \\(n, 3\\)"),

@@ -36,7 +36,7 @@ def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
             Picture(wrong)
     path = tmp_path / "a.png"
     Picture(np.zeros((40, 40), np.uint8)).save(path)
-    with pytest.raises(InputError, match="40 x 40 pixels, more than the limit"):
+    with pytest.raises(InputError, match="claims 1,600 pixels, over the limit of 1,000; raise --max-voxels"):
         Picture.load(path, limits=Limits(max_voxels=1000))
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(InputError, match="is no readable PNG"):

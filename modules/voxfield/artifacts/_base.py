@@ -16,14 +16,29 @@ if TYPE_CHECKING:
     from voxfield.context import Context
 
 
+TEXT_ALWAYS = 1 << 20  # bytes of text that are read whatever the limit
+
+
 @dataclass(frozen=True)
 class Limits:
-    """How much a reader takes on, judged from the header before anything is allocated.
+    """How much a reader takes on, judged from the header or the size before anything is allocated.
 
-    max_voxels  values of one volume: all axes multiplied, frames and components included
+    max_voxels  values of one array: all axes multiplied, frames and components included; also pixels of a picture,
+                and values of a mesh or a tensor
     """
 
     max_voxels: int = 400_000_000
+
+    @property
+    def max_text_bytes(self) -> int:
+        """Bytes of a file that is read as text (tables, JSON, XML, SWC): a value takes some four of them."""
+        return max(TEXT_ALWAYS, self.max_voxels // 4)
+
+    def excess(self, count: int, what: str = "values") -> str | None:
+        """Why `count` of something is too much, and how to allow it; None where it is not."""
+        if count <= self.max_voxels:
+            return None
+        return f"{count:,} {what}, over the limit of {self.max_voxels:,}; raise --max-voxels if that is meant"
 
 
 DEFAULT_LIMITS = Limits()

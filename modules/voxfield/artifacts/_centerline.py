@@ -53,7 +53,7 @@ class Centerline(Artifact):
     def load(cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None) -> Self:
         """Read SWC: number, kind, x, y, z, radius, parent's number (-1 for a root)."""
         origin = open_origin(path)
-        rows = _parse(read_text(origin), origin.path)
+        rows = _parse(read_text(origin, limits), origin.path)
         place = {number: index for index, (number, *_) in enumerate(rows)}
         parents = [-1 if row[6] == -1 else place.get(int(row[6]), -2) for row in rows]
         radii = [math.nan if row[5] == 0 else row[5] for row in rows]

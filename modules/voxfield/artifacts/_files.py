@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voxfield.artifacts._base import Origin
+from voxfield.artifacts._base import DEFAULT_LIMITS, Limits, Origin
 from voxfield.errors import InputError
 
 if TYPE_CHECKING:
@@ -76,17 +76,21 @@ class HashedFile:
         self.origin.digest = self._sha256.hexdigest()
 
 
-def read_bytes(origin: Origin) -> bytes:
-    """The whole of a small file; its hash is known afterwards."""
+def read_bytes(origin: Origin, limits: Limits = DEFAULT_LIMITS) -> bytes:
+    """The whole of a file that is read in one piece; its hash is then known. Raises InputError for a large one."""
     with HashedFile(origin) as file:
-        content = file.read(os.fstat(file._stream.fileno()).st_size)
+        size = os.fstat(file._stream.fileno()).st_size
+        if size > limits.max_text_bytes:
+            message = f"has {size:,} bytes, over the limit of {limits.max_text_bytes:,} for a file of its kind"
+            raise InputError(f"{message}; raise --max-voxels (4 a byte) if that is meant", file=origin.path)
+        content = file.read(size)
         file.finish()
     return content
 
 
-def read_text(origin: Origin) -> str:
+def read_text(origin: Origin, limits: Limits = DEFAULT_LIMITS) -> str:
     """The whole of a text file, UTF-8 with or without byte-order mark, line ends as `\\n`."""
-    raw = read_bytes(origin)
+    raw = read_bytes(origin, limits)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -38,7 +38,7 @@ def read_surface(origin: Origin, limits: Limits, inspection: Inspection) -> tupl
 
     Raises InputError for any other file, and for more values than the limit, before they are unpacked.
     """
-    return read_xml(origin, "GIfTI surface", lambda root: _parse(root, limits, inspection))
+    return read_xml(origin, limits, "GIfTI surface", lambda root: _parse(root, limits, inspection))
 
 
 def write_surface(vertices: NDArray[Any], triangles: NDArray[Any]) -> str:
@@ -82,8 +82,8 @@ def _parse(root: ET.Element, limits: Limits, inspection: Inspection) -> tuple[ND
         inspection.note("arrays-ignored", "info", f"holds more than a surface; not read: {others}")
     points, triangles = (arrays[intent] for intent in wanted)
     count = math.prod(_shape(points)) + math.prod(_shape(triangles))
-    if count > limits.max_voxels:
-        raise ValueError(f"it has {count} values, over the limit of {limits.max_voxels}")
+    if excess := limits.excess(count):
+        raise ValueError(f"it has {excess}")
     return _to_world(points, _values(points), inspection), _values(triangles)
 
 

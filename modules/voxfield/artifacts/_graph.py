@@ -65,7 +65,7 @@ class Graph(Artifact):
     def load(cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None) -> Self:
         """Read one graph without nested graphs, hyperedges or ports."""
         origin = open_origin(path)
-        graph = read_xml(origin, "GraphML", lambda root: cls(*_parse(root)))
+        graph = read_xml(origin, limits, "GraphML", lambda root: cls(*_parse(root)))
         graph._opened(origin, findings)
         return graph
 

@@ -33,7 +33,7 @@ class Metrics(Artifact):
     def load(cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None) -> Self:
         """Read `.json`, by the standard: no NaN, no key twice."""
         origin = open_origin(path)
-        values = parse_json(read_bytes(origin), origin.path)
+        values = parse_json(read_bytes(origin, limits), origin.path)
         if not isinstance(values, dict):
             message = f"holds a {type(values).__name__}; expected a mapping of names to values"
             raise InputError(message, file=origin.path)

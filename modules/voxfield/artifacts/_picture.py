@@ -40,15 +40,17 @@ class Picture(Artifact):
     def load(cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None) -> Self:
         """Read `.png`, grey or in colour, 8 bits."""
         import io
+        import warnings
 
         import numpy as np
         from PIL import Image
 
         origin = open_origin(path)
+        raw = io.BytesIO(read_bytes(origin, limits))
         try:
-            with Image.open(io.BytesIO(read_bytes(origin)), formats=["PNG"]) as file:
-                if file.width * file.height > limits.max_voxels:
-                    raise InputError(f"has {file.width} x {file.height} pixels, more than the limit", file=origin.path)
+            with warnings.catch_warnings(action="ignore"), Image.open(raw, formats=["PNG"]) as file:
+                if excess := limits.excess(file.width * file.height, "pixels"):
+                    raise InputError(f"its header claims {excess}", file=origin.path)
                 if file.mode not in MODES:
                     raise InputError(f"is a PNG of mode {file.mode}; expected {' or '.join(MODES)}", file=origin.path)
                 picture = cls(np.array(file))

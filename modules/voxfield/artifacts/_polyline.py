@@ -48,7 +48,7 @@ class Polyline(Artifact):
     def load(cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None) -> Self:
         """Read what `save` wrote: PolyData with its arrays as text."""
         origin = open_origin(path)
-        line = read_xml(origin, "VTK PolyData with arrays as ascii text", lambda root: cls(*_parse(root)))
+        line = read_xml(origin, limits, "VTK PolyData with arrays as ascii text", lambda root: cls(*_parse(root)))
         line._opened(origin, findings)
         return line
 

@@ -198,8 +198,5 @@ def _are_counts(values: Any) -> bool:
 
 def _limit(shapes: Mapping[str, tuple[int, ...]], limits: Limits, inspection: Inspection) -> None:
     for name, shape in shapes.items():
-        if math.prod(shape) > limits.max_voxels:
-            inspection.refuse(
-                f"tensor {name!r} has {math.prod(shape):,} values, over the limit of "
-                f"{limits.max_voxels:,}; raise max_voxels"
-            )
+        if excess := limits.excess(math.prod(shape)):
+            inspection.refuse(f"tensor {name!r} has {excess}")

@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -54,7 +55,7 @@ class Table(Artifact):
     def load(cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None) -> Self:
         """Read `.tsv`, or `.csv` with commas. Raises InputError with the line of whatever is wrong."""
         origin = open_origin(path)
-        text = read_text(origin)
+        text = read_text(origin, limits)
         delimiter = "," if origin.path.name.lower().endswith(".csv") else "\t"
         names, rows = _parse(text, delimiter, origin.path)
         columns = {
@@ -63,6 +64,10 @@ class Table(Artifact):
         }
         table = cls(columns)
         table._opened(origin, findings)
+        if not text.endswith("\n"):
+            last = (rows[-1] if rows else names)[-1][:40]
+            message = f"its last line is not ended after {last!r}: a file that was cut there looks the same"
+            table.findings.add("unended-line", "info", message, file=origin.path, value=last)
         return table
 
     def __len__(self) -> int:
@@ -126,7 +131,7 @@ def _parse(text: str, delimiter: str, file: Path) -> tuple[list[str], list[list[
 def _check_names(names: list[str], file: Path) -> None:
     if not all(names):
         raise InputError("a column in the first row has no name", file=file)
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise InputError(f"column names {', '.join(twice)} occur twice (duplicate); keep one of each", file=file)
 

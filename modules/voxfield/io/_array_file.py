@@ -39,8 +39,8 @@ def read_array(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> NDArray[
             f"{count * dtype.itemsize:,} bytes "
             f"expected, {origin.size - start:,} found"
         )
-    if count > limits.max_voxels:
-        inspection.refuse(f"holds {count:,} values, over the limit of {limits.max_voxels:,}; raise max_voxels")
+    if excess := limits.excess(count):
+        inspection.refuse(f"holds {excess}")
     values: NDArray[Any] = np.load(origin.path, allow_pickle=False)
     if values.dtype.kind == "f" and values.size:
         require_finite(values, inspection)

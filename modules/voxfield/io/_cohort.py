@@ -1,5 +1,6 @@
 """The stage `io.cohort`: a cohort table from a list of subjects."""
 
+from collections import Counter
 from typing import Annotated, Any, Literal, NamedTuple
 
 from annotated_types import Ge, Le
@@ -54,7 +55,7 @@ def cohort(
 def _refuse_bad_lists(subjects: tuple[str, ...], patients: tuple[str, ...], validation: tuple[str, ...]) -> None:
     if not subjects:
         raise SettingsError("io.cohort: setting 'subjects' is empty; expected at least one id")
-    twice = sorted({subject for subject in subjects if subjects.count(subject) > 1})
+    twice = sorted(subject for subject, count in Counter(subjects).items() if count > 1)
     if twice:
         raise SettingsError(f"io.cohort: subject {twice[0]!r} stands twice; give every scan its own id")
     if patients and len(patients) != len(subjects):

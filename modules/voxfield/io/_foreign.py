@@ -75,9 +75,6 @@ def within_limit(extents: Sequence[int], limits: Limits, file: Path) -> int:
             f"its header gives the extents {list(extents)}; expected at least one voxel an axis", file=file
         )
     count = math.prod(int(extent) for extent in extents)
-    if count > limits.max_voxels:
-        raise InputError(
-            f"its header claims {count:,} values, over the limit of {limits.max_voxels:,}; raise max_voxels",
-            file=file,
-        )
+    if excess := limits.excess(count):
+        raise InputError(f"its header claims {excess}", file=file)
     return count

@@ -60,11 +60,8 @@ def read_header(stream: Stream, size: int, packed: bool, limits: Limits, inspect
     shape = _shape(fields, inspection)
     code = _datatype(fields, inspection)
     count = math.prod(shape)
-    if count > limits.max_voxels:
-        inspection.refuse(
-            f"its header claims {count:,} voxels ({' x '.join(map(str, shape))}), over the limit of "
-            f"{limits.max_voxels:,}; raise max_voxels if that is meant"
-        )
+    if excess := limits.excess(count, f"voxels ({' x '.join(map(str, shape))})"):
+        inspection.refuse(f"its header claims {excess}")
     offset = _offset(fields, inspection)
     _check_size(offset, count * int(code[-1]), size, packed, inspection)
     raw += _read_exactly(stream, offset - len(raw), inspection)
