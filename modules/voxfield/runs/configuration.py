@@ -1,6 +1,7 @@
-"""The settings of a run: the pipeline's own, a file over them, and `--set` values on top."""
+"""The settings of a run: the pipeline's own, a file over them, `--set` values on top; how those of two runs differ."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,13 @@ from voxfield.errors import SettingsError
 from voxfield.settings import parse_assignments, unknown_key
 from voxfield.settings_yaml import load_yaml
 
+GENERAL = {"min_success": 0.9}  # keys of every pipeline: the share of the scans that have to finish, or the run fails
+MANNER = frozenset({"batch", "min_success", "resources"})  # how a run is carried out; what comes out does not follow
+
 
 def merged_config(home: Path, config: Path | None, assignments: Sequence[str]) -> dict[str, Any]:
     """The pipeline's defaults, a configuration file over them, and `--set` values on top; unknown keys are refused."""
-    merged = load_yaml(home / "config.yaml")
+    merged = _defaults(home)
     if config is not None:
         _merge(merged, load_yaml(config), config, ())
     for key, value in parse_assignments(assignments).items():
@@ -22,7 +26,49 @@ def merged_config(home: Path, config: Path | None, assignments: Sequence[str]) -
     for key in ("data", "cohort", "model"):
         if isinstance(merged.get(key), str):
             merged[key] = str(Path(merged[key]).resolve())  # Snakemake works inside the run folder
+    share = merged["min_success"]
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise SettingsError(f"setting 'min_success' is {share!r}; expected a share of the scans from 0 to 1")
     return merged
+
+
+def saved_config(home: Path, place: Path) -> dict[str, Any]:
+    """The configuration that a run was saved with; keys that came to the pipeline later have their defaults."""
+    return _completed(_defaults(home), load_yaml(place))
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Settings that differ, by their dotted names: the old value and the new one, as JSON."""
+    before, after = dict(_leaves(old, ())), dict(_leaves(new, ()))
+    names = [*before, *(name for name in after if name not in before)]
+    pairs = {name: (before.get(name, "unset"), after.get(name, "unset")) for name in names}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def of_results(found: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """Those of the changes that results may follow from."""
+    return {name: pair for name, pair in found.items() if name.partition(".")[0] not in MANNER}
+
+
+def _defaults(home: Path) -> dict[str, Any]:
+    return {**GENERAL, **load_yaml(home / "config.yaml")}
+
+
+def _completed(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over`, with what it lacks from `base`."""
+    made = {**base, **over}
+    for key, value in made.items():
+        if isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
+            made[key] = _completed(base[key], value)
+    return made
+
+
+def _leaves(config: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, (*path, key))
+        elif value != {}:
+            yield ".".join((*path, key)), json.dumps(value)
 
 
 def _split(key: str) -> list[str]:

@@ -1,6 +1,5 @@
 """Look a finished run over: are its files what their records say?"""
 
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from voxfield.errors import InputError
 from voxfield.findings import Finding
 from voxfield.records import hash_file, record_path
-from voxfield.runs.folder import files_of, require_run
+from voxfield.runs.folder import files_of, recorded_output, require_run
 
 ARTIFACTS = (".graphml", ".json", ".nii.gz", ".safetensors", ".swc", ".tsv", ".vtp")
 
@@ -21,7 +20,7 @@ def verify_run(run: Path) -> int:
     """
     require_run(run)
     files = list(files_of(run))
-    records = dict(found for file in files if (found := _record(file, run)))
+    records = dict(found for file in files if (found := recorded_output(file, run)))
     for file in files:
         if file.name.startswith("."):
             message = "a temporary file left by a job that was killed; the next `voxfield run` removes it"
@@ -36,18 +35,6 @@ def verify_run(run: Path) -> int:
         raise InputError(f"{len(bad)} files differ from their records or have none\n{listing}", file=run)
     sys.stdout.write(f"{len(records)} files agree with their records\n")
     return 0
-
-
-def _record(place: Path, run: Path) -> tuple[Path, str] | None:
-    """The artifact that a record in `place` speaks of and its sha256; None where the file is no record."""
-    if place.suffix != ".json":
-        return None
-    try:
-        output = json.loads(place.read_text())["voxfield"]["output"]
-        path, sha256 = run / output["path"], str(output["sha256"])
-    except (ValueError, KeyError, TypeError):
-        return None
-    return (path, sha256) if record_path(path) == place else None
 
 
 def _fault(path: Path, expected: str) -> str | None:

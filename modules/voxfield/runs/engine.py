@@ -1,0 +1,119 @@
+"""Snakemake as `voxfield run` and `voxfield retry` start it."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os.path import relpath
+from pathlib import Path
+
+from voxfield.errors import InputError, MachineError
+from voxfield.paths import resource_folder
+from voxfield.runs.folder import SETTINGS, read_marker, write_marker
+from voxfield.settings import unknown_key
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One pipeline in one run folder.
+
+    home     folder of the pipeline, with its Snakefile
+    run      folder of the run, with its saved configuration
+    profile  name of a profile that comes with the package, a folder, or None for the default
+    cores    CPU cores, or None for all
+    """
+
+    home: Path
+    run: Path
+    profile: str | None = None
+    cores: int | None = None
+
+    @classmethod
+    def of(cls, run: Path, profile: str | None = None, cores: int | None = None) -> "Engine":
+        """As the run was started last, where nothing else is said."""
+        marker = read_marker(run)
+        home = run / marker["folder"] if "folder" in marker else pipeline_folder(marker["pipeline"])
+        if profile is None and "profile" in marker:
+            there = run / marker["profile"]
+            profile = str(there) if there.is_dir() else marker["profile"]
+        return cls(home.resolve(), run, profile, cores)
+
+    def told(self) -> dict[str, str | None]:
+        """What `of` needs to know: folders that are not the package's own as they are seen from the run."""
+        profile = profile_folder(self.profile)
+        own = profile.parent != _profiles()
+        return {
+            "folder": None if self.home.parent == resource_folder("pipelines") else relpath(self.home, self.run),
+            "profile": relpath(profile.resolve(), self.run) if own else self.profile,
+        }
+
+    def command(self, *more: str) -> list[str]:
+        """The words that start Snakemake."""
+        words = [sys.executable, "-m", "snakemake", "--snakefile", str(self.home / "Snakefile")]
+        words += ["--directory", str(self.run), "--configfile", str(self.run / SETTINGS)]
+        words += ["--workflow-profile", str(profile_folder(self.profile))]
+        return [*words, "--cores", str(self.cores or os.cpu_count() or 1), *more]
+
+    def dry_run(self, *more: str) -> int:
+        """Say what would be done."""
+        return subprocess.call(self.command("--dry-run", *more))
+
+    def unlock(self) -> None:
+        """Remove the lock that a killed run left behind; whoever calls this knows that no other run is alive."""
+        locks = self.run / ".snakemake" / "locks"
+        if locks.is_dir() and any(locks.iterdir()):
+            subprocess.run(self.command("--unlock"), check=True, capture_output=True)
+
+    def jobs(self) -> dict[str, tuple[str, str]]:
+        """Inputs and shell line of the job behind every output, as the workflow stands now."""
+        told = subprocess.run(self.command("--detailed-summary"), check=False, capture_output=True, text=True)
+        if told.returncode != 0:
+            raise MachineError(f"Snakemake could not plan the run: {told.stderr.strip()}", file=self.run)
+        rows = [line.split("\t") for line in told.stdout.splitlines()]
+        return {row[0]: (row[4], row[5]) for row in rows[1:] if len(row) == 8}
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Add the wall and CPU seconds that were spent to the run's marker: what the whole folder has cost so far."""
+        started, cpu = time.monotonic(), _child_cpu()
+        try:
+            yield
+        finally:
+            spent = read_marker(self.run).get("seconds", {"wall": 0.0, "cpu": 0.0})
+            wall, cpu = spent["wall"] + time.monotonic() - started, spent["cpu"] + _child_cpu() - cpu
+            write_marker(self.run, seconds={"wall": round(wall, 1), "cpu": round(cpu, 1)})
+
+
+def pipeline_folder(name: str) -> Path:
+    """A pipeline by name, or a folder of one's own with `Snakefile` and `config.yaml`."""
+    if "/" in name and (Path(name) / "Snakefile").is_file():
+        return Path(name).resolve()
+    folder = resource_folder("pipelines")
+    known = sorted(p.parent.name for p in folder.glob("*/Snakefile"))
+    if name not in known:
+        raise InputError(unknown_key(name, known).replace("setting", "pipeline", 1))
+    return folder / name
+
+
+def profile_folder(profile: str | None) -> Path:
+    """A profile by name, or a folder of one's own."""
+    chosen = _profiles() / (profile or "default")
+    if not chosen.is_dir():
+        chosen = Path(profile or "default")
+    if not chosen.is_dir():
+        known = sorted(p.name for p in _profiles().iterdir())
+        raise InputError(unknown_key(str(profile), known).replace("setting", "profile", 1))
+    return chosen
+
+
+def _profiles() -> Path:
+    return resource_folder("workflow") / "profiles"
+
+
+def _child_cpu() -> float:
+    """CPU seconds of all finished children so far."""
+    spent = os.times()
+    return spent.children_user + spent.children_system
