@@ -1,4 +1,4 @@
-"""RawFile: a file of a foreign format, for the stage that converts it."""
+"""RawFile: a file of a foreign format, or a folder of files that are one thing, for the stage that converts it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voxfield.artifacts._base import DEFAULT_LIMITS, Artifact, Inspection, Limits
+from voxfield.artifacts._base import DEFAULT_LIMITS, Artifact, Inspection, Limits, Origin
 from voxfield.artifacts._files import HashedFile, open_origin
+from voxfield.errors import InputError
 
 if TYPE_CHECKING:
     from typing import Self
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class RawFile(Artifact):
-    """A regular file that is not empty; nothing else is known about it.
+    """A regular file that is not empty, or a folder such as a DICOM series; nothing else is known about it.
 
     path    where it lies
     limits  how much a reader of it may take on
@@ -26,8 +27,8 @@ class RawFile(Artifact):
 
     def __init__(self, path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> None:
         super().__init__()
-        self.origin = open_origin(path)
-        self.path = self.origin.path
+        self.path = Path(path)
+        self.origin = _folder_origin(self.path) if self.path.is_dir() else open_origin(path)
         self.limits = limits
 
     @classmethod
@@ -39,10 +40,20 @@ class RawFile(Artifact):
         return raw
 
     def save(self, path: str | Path) -> None:
-        """Copy the file."""
-        shutil.copyfile(self.path, path)
+        """Copy the file, or the folder."""
+        if self.path.is_dir():
+            shutil.copytree(self.path, path)
+        else:
+            shutil.copyfile(self.path, path)
 
     def _check(self, inspection: Inspection) -> None:
-        if self.origin is not None and self.origin.digest is None:
+        if self.origin is not None and self.origin.digest is None and not self.path.is_dir():
             with HashedFile(self.origin) as file:
                 file.finish()
+
+
+def _folder_origin(folder: Path) -> Origin:
+    try:
+        return Origin(folder, sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()))
+    except OSError as error:
+        raise InputError(f"can not be read: {error.strerror}", file=folder) from None

@@ -46,16 +46,21 @@ def convert(
     reduce: Annotated[int, Ge(1), Le(64)] = 1,
     view: Literal["slice", "radiograph"] = "slice",
     mirrored: bool = False,
+    series: str | None = None,
     ctx: Context = Context(),
 ) -> Converted:
-    """Convert NRRD, MetaImage, VTK structured points, 4D-flow HDF5, grey PNG or DICOM radiographs; resample nothing.
+    """Convert NRRD, MetaImage, VTK structured points, 4D-flow HDF5, grey PNG or DICOM; resample nothing.
 
     The format follows from the first bytes: NRRD, MetaImage and DICOM (read by SimpleITK), legacy VTK (vtk), HDF5
     (h5py); the libraries come with the extra `formats`. NIfTI is taken as well, for tables that mix formats. Axes are
     turned to RAS+ by the affine alone, so voxels stay where they are. A grey PNG becomes one slice with its rows along
-    x. A radiograph, which a DICOM file of one frame always is, becomes a coronal plane (x, 1, z) about the origin;
-    where the file does not say otherwise, its right edge is the patient's left. Velocities that are NaN stay NaN: they
-    were not measured. Names, dates and comments in a header are dropped, since they may identify a person.
+    x. Velocities that are NaN stay NaN: they were not measured. Names, dates and comments in a header are dropped,
+    since they may identify a person.
+
+    A folder of DICOM slices, or a DICOM file of many frames (enhanced CT or MR), becomes a volume in the units of its
+    modality, HU for CT: placed slice by slice by the headers, refused where slices are missing, doubled, uneven by more
+    than a tenth of their step, of several series or orientations. Any other DICOM file is taken for a radiograph, a
+    coronal plane (x, 1, z) about the origin; where it does not say otherwise, its right edge is the patient's left.
 
     Settings
     content: what a scalar volume is, `image` or `labels` (whole numbers); `auto` takes it for an image
@@ -67,6 +72,8 @@ def convert(
     reduce: pixels of a PNG that are averaged along each edge, so that finer labels fit their image
     view: what a PNG shows
     mirrored: exchange left and right, by the affine, so that right knees lie like left ones
+    series: which series of a DICOM folder that holds several; the error that names them, and the table of `voxfield
+        cohort`, give their keys
 
     Raises InputError for damaged or truncated data, for another format or colour, and where a library is missing.
     """
@@ -75,7 +82,7 @@ def convert(
     from voxfield.io._foreign import Pixels
 
     pixels = Pixels(pixel_mm, reduce, content == "labels", view == "radiograph")
-    foreign = _read(source, field, vector, pixels, ctx)
+    foreign = _read(source, field, vector, pixels, series, ctx)
     place = source.path
     if mirrored:
         foreign = _mirrored(foreign, place)
@@ -97,38 +104,50 @@ def convert(
     return Converted(None if image is None else Image(image, foreign.affine), labels, velocity)
 
 
-def _read(source: RawFile, field: str | None, vector: str | None, pixels: "Pixels", ctx: Context) -> "Foreign":
-    from voxfield.io._dicom import is_dicom
+def _read(
+    source: RawFile, field: str | None, vector: str | None, pixels: "Pixels", series: str | None, ctx: Context
+) -> "Foreign":
+    from voxfield.io._dicom_header import is_dicom
 
+    if source.path.is_dir():
+        from voxfield.io._dicom_series import read_series
+
+        return read_series(source.path, series, source.limits, ctx)
     with source.path.open("rb") as stream:
         head = stream.read(HEAD)
     if head.startswith((NRRD, *META)):
         from voxfield.io._itk import read_itk
 
-        return read_itk(source.path, source.limits)
-    if head.startswith(VTK):
+        foreign = read_itk(source.path, source.limits)
+    elif head.startswith(VTK):
         from voxfield.io._vtk import read_vtk
 
-        return read_vtk(source.path, source.limits, field, vector)
-    if head.startswith(HDF5):
+        foreign = read_vtk(source.path, source.limits, field, vector)
+    elif head.startswith(HDF5):
         from voxfield.io._flow4d import read_flow4d
 
-        return read_flow4d(source.path, source.limits, field)
-    if head.startswith(PNG):
+        foreign = read_flow4d(source.path, source.limits, field)
+    elif head.startswith(PNG):
         from voxfield.io._png import read_png
 
-        return read_png(source.path, source.limits, pixels)
-    if is_dicom(head):
-        return _radiograph(source, pixels, ctx)
-    if source.path.name.endswith((".nii", ".nii.gz")):
-        return _nifti(source)
-    expected = "NRRD, MetaImage, legacy VTK, HDF5, PNG, DICOM or NIfTI"
-    raise InputError(f"begins with {head[:16]!r}; expected {expected}", file=source.path)
+        foreign = read_png(source.path, source.limits, pixels)
+    elif is_dicom(head):
+        foreign = _dicom_file(source, pixels, ctx)
+    elif source.path.name.endswith((".nii", ".nii.gz")):
+        foreign = _nifti(source)
+    else:
+        expected = "NRRD, MetaImage, legacy VTK, HDF5, PNG, DICOM or NIfTI"
+        raise InputError(f"begins with {head[:16]!r}; expected {expected}", file=source.path)
+    return foreign
 
 
-def _radiograph(source: RawFile, pixels: "Pixels", ctx: Context) -> "Foreign":
+def _dicom_file(source: RawFile, pixels: "Pixels", ctx: Context) -> "Foreign":
     from voxfield.io._dicom import read_dicom
+    from voxfield.io._dicom_header import read_header
+    from voxfield.io._dicom_series import read_series
 
+    if "frame_groups" in read_header(source.path, ("frame_groups",)).values:
+        return read_series(source.path, None, source.limits, ctx)
     found = read_dicom(source.path, source.limits, pixels.pixel_mm)
     if found.measured == "detector":
         message = "gives the pixels' size on the detector alone; lengths in the patient are shorter"

@@ -7,22 +7,19 @@ study go no further than this file.
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxfield.artifacts import Limits
 from voxfield.errors import InputError
+from voxfield.io._dicom_header import read_header
 from voxfield.io._foreign import Foreign, need, within_limit
 from voxfield.io._picture import Sides, radiograph_affine
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PREAMBLE, MAGIC = 128, b"DICM"
-PIXEL_DATA = b"\xe0\x7f\x10\x00"
-COMPRESSED = 0xFFFFFFFF  # the length of pixels that are stored as a sequence of fragments
 TAGS = {
     "rows": "0028|0010",
     "columns": "0028|0011",
@@ -48,11 +45,6 @@ class Radiograph:
 
     foreign: Foreign
     measured: str
-
-
-def is_dicom(head: bytes) -> bool:
-    """Whether a file that begins so is DICOM."""
-    return head[PREAMBLE : PREAMBLE + len(MAGIC)] == MAGIC
 
 
 def read_dicom(path: Path, limits: Limits, pixel_mm: float) -> Radiograph:
@@ -87,29 +79,18 @@ def _require_radiograph(said: dict[str, str], path: Path, limits: Limits) -> Non
     if said.get("frames", "1") != "1":
         raise InputError(f"has {said['frames']} frames; expected one", file=path)
     if said.get("slice"):
-        raise InputError("is a slice of a volume; convert its series to NIfTI instead", file=path)
+        raise InputError("is a slice of a volume; convert the folder that holds its series", file=path)
     missing = [name for name in ("rows", "columns", "bits") if not said.get(name)]
     if missing:
         raise InputError(f"says nothing about its {', '.join(missing)}", file=path)
+    header = read_header(path, ())
+    if not header.has_pixels:
+        raise InputError("has no pixels; expected a radiograph", file=path)
     count = within_limit((int(said["rows"]), int(said["columns"])), limits, path)
-    expected, stored = count * -(-int(said["bits"]) // 8), _stored_bytes(path)
+    expected, stored = count * -(-int(said["bits"]) // 8), header.pixel_bytes
     if stored is not None and not expected <= stored <= expected + 1:
         message = f"holds {stored:,} bytes of pixels where its header claims {expected:,}; it is damaged"
         raise InputError(message, file=path)
-
-
-def _stored_bytes(path: Path) -> int | None:
-    """Length of the pixel data, the last element of a file; None where they are compressed."""
-    content = path.read_bytes()
-    place = content.rfind(PIXEL_DATA)
-    if place < 0:
-        raise InputError("has no pixels in little-endian order; expected a radiograph", file=path)
-    explicit = content[place + 4 : place + 6] in (b"OB", b"OW")
-    start = place + (8 if explicit else 4)
-    if len(content) < start + 4:
-        raise InputError("ends before its pixels; it is truncated", file=path)
-    length = int(struct.unpack_from("<I", content, start)[0])
-    return None if length == COMPRESSED else length
 
 
 def _spacing(text: str, path: Path) -> tuple[float, float]:
