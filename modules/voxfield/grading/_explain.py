@@ -20,7 +20,7 @@ class Explanation(NamedTuple):
     explanation: Metrics
 
 
-@stage(resources=Resources(mem_mb=2000, runtime=5), version=1)
+@stage(resources=Resources(mem_mb=2000, runtime=5), version=2)
 def explain(
     image: Image,
     model: Model,
@@ -38,7 +38,7 @@ def explain(
     saliency     (x, y, z) on the scan's grid, in grades: what each voxel adds to the expected grade; the sum is the
                  expected grade of the scan less that of an image with the scan's mean everywhere
     overlay      the scan, red where structure raises the grade and blue where it lowers it, blurred by one cell of the
-                 network's grid; of a volume three slices through the strongest place
+                 network's grid; of a volume three slices through the strongest place, 30 mm to every side of it
     explanation  expected grades of scan and baseline, what the sum of the voxels misses of their difference (above 0.05
                  grades told as `loose-attribution`), and the nearest labelled training scans: subject, grades of its
                  readers and distance of the embedding, 1 where a scan begins to be unlike the training

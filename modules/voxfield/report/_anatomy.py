@@ -16,7 +16,9 @@ CUTS = 7  # slices that a reader can step through in each view
 
 
 def slices(material: Material, sheet: Sheet) -> list[dict[str, Any]]:
-    """Per view the slices through the lumen; `start` is the one with most of it."""
+    """Per view the slices through the lumen; `start` is the one with most of it. None where all would be blank."""
+    if material.hidden:
+        return []
     return [_stack(material, sheet, view) for view in material.views]
 
 
@@ -24,11 +26,12 @@ def _stack(material: Material, sheet: Sheet, view: View) -> dict[str, Any]:
     positions = cut_positions(material, view)
     focus = float(material.frame.focus[view.axis])
     start = int(np.argmin([abs(p - focus) for p in positions]))
-    low, high = window(material.image.data)
+    low, high = window(material.seen)
     pitch = pitch_of(material.frame, material.image.grid, finer=1.5)
     cuts = []
     for number, position in enumerate(positions):
-        pixels = read(material.image.data, material.image.grid, material.frame.pixels(view, pitch, position))
+        points = material.frame.pixels(view, pitch, position)
+        pixels = read(material.image.data, material.image.grid, points, material.shown)
         name = sheet.add(f"{view.name}-{number}", grey(pixels, low, high))
         title = cut_title(material.frame, view, position)
         alt = f"{title}: angiogram in grey with the outline of the lumen."
@@ -73,10 +76,12 @@ def lumen_outline(material: Material, view: View, position: float | None = None)
 
 
 def projections(material: Material, sheet: Sheet) -> list[dict[str, Any]]:
-    """Per view the volume as seen through (see `_sight`), and the outline of the whole lumen."""
+    """Per view the volume as seen through (see `_sight`), and the outline of the whole lumen; none where blank."""
+    if material.hidden:
+        return []
     image, frame = material.image, material.frame
     pitch = pitch_of(frame, image.grid, finer=1.5)
-    low, _ = window(image.data)
+    low, _ = window(material.seen)
     shown = []
     for view in material.views:
         sight = look_through(material, view, pitch, low)

@@ -67,7 +67,8 @@ def _slices(
     shown = []
     for view, background in zip(material.views, backgrounds, strict=True):
         pixels = read(sizes, artifact.grid, material.frame.pixels(view, pitch), sizes > 0)
-        layers = [(background, "scan dim"), (sheet.add(f"{view.name}-{name}", scale.rgba(pixels)), "field")]
+        layers = [(background, "scan dim")] if background else []
+        layers.append((sheet.add(f"{view.name}-{name}", scale.rgba(pixels)), "field"))
         title = cut_title(material.frame, view)
         drawing = lumen_outline(material, view)
         if arrowed:

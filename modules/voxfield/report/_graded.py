@@ -110,12 +110,12 @@ def rgb_png(picture: Picture) -> bytes:
 
 
 def picture(image: Image) -> Bytes:
-    """A plane as it is looked at, or the middle slice of a volume across its shortest side; grey, (rows, columns)."""
+    """A plane as it is looked at; of a volume its middle axial slice, which shows no face. Grey, (rows, columns)."""
     _, order = body_axes(image.grid)
     axes = image.grid.axes
     body = np.transpose(np.asarray(image.data), order)
     body = np.flip(body, tuple(b for b, voxel in enumerate(order) if axes[b, voxel] < 0))
-    axis = 1 if body.shape[1] == min(body.shape) else int(np.argmin(body.shape))
+    axis = next((axis for axis in (1, 2, 0) if body.shape[axis] == 1), 2)
     view = next(view for view in VIEWS if view.axis == axis)
     flat = np.moveaxis(body, (view.upward[0], view.across[0], axis), (0, 1, 2))[:, :, body.shape[axis] // 2]
     flat = flat[:: -view.upward[1], :: view.across[1]]

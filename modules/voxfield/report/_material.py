@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from voxfield.artifacts import Artifact, Centerline, Grid, Image, LabelMap, Metrics, Table, VectorImage
 from voxfield.report._origins import result_of, stage_of
+from voxfield.report._surroundings import around
 from voxfield.report._view import VIEWS, Frame, View, make_frame
 
 Floats = NDArray[np.float64]
@@ -20,7 +21,7 @@ FIRST_OPENING = 2
 
 @dataclass(frozen=True)
 class Material:
-    """The inputs of `report.subject`."""
+    """The inputs of `report.subject`, and how far around the lumen the scan is shown, mm; None for all of it."""
 
     image: Image
     mask: LabelMap | None
@@ -37,6 +38,7 @@ class Material:
     drops: Table | None
     grade: Metrics | None
     metrics: Sequence[Metrics]
+    around_mm: float | None = None
 
     def named(self) -> list[tuple[str, Artifact]]:
         """Every artifact that is there, with a name for people."""
@@ -70,6 +72,27 @@ class Material:
         values = [value for value, name in self.mask.labels.items() if name == BRIDGE]
         found: Mask = np.isin(self.mask.data, values)
         return found if found.any() else None
+
+    @cached_property
+    def shown(self) -> Mask:
+        """(x, y, z) voxels of the image that a picture may show; none where there is no lumen to be near to."""
+        grid = self.image.grid
+        if self.around_mm is None:
+            return np.broadcast_to(np.ones((1, 1, 1), dtype=bool), grid.shape)
+        if self.lumen is None:
+            return np.broadcast_to(np.zeros((1, 1, 1), dtype=bool), grid.shape)
+        return around(*self.lumen, grid, self.around_mm)
+
+    @cached_property
+    def seen(self) -> NDArray[Any]:
+        """(n,) image values that a picture may show, from which grey windows are made; what is hidden sets none."""
+        data = self.image.data
+        return data.reshape(-1) if self.around_mm is None else data[self.shown]
+
+    @cached_property
+    def hidden(self) -> bool:
+        """Whether nothing of the scan may be shown."""
+        return not self.shown.any()
 
     @cached_property
     def frame(self) -> Frame:

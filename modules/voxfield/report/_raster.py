@@ -86,6 +86,8 @@ class Scale:
 def window(values: NDArray[Any]) -> tuple[float, float]:
     """Grey window of an image: its 1 and 99.7 % quantiles, over at most a million voxels."""
     flat = np.asarray(values).reshape(-1)
+    if not flat.size:
+        return 0.0, 1.0
     some = flat[:: max(1, flat.size // 1_000_000)]
     low, high = (float(v) for v in np.percentile(some, [1, 99.7]))
     return (low, high) if high > low else (low, low + 1.0)

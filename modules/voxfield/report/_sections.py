@@ -40,6 +40,7 @@ SECTION_OF = {  # where a page tells that a stage did not finish
     **dict.fromkeys(TRUTH_STAGES, "truth"),
 }
 NO_TRUTH = "No truth is known for this subject, so nothing on this page was compared with one."
+HIDDEN = "Without a lumen nothing of the scan is shown, since a picture of a whole head shows a face (`around_mm`)."
 COVERAGE_WORDS = "marginal coverage under exchangeable patients"
 
 
@@ -51,6 +52,8 @@ def scan_section(material: Material, sheet: Sheet) -> Content:
         orientation += f" The pictures follow the voxels, which are tilted by {fixed(tilt, 0)} degrees."
     shape = " × ".join(str(n) for n in material.image.grid.shape)
     sentence = f"The scan has {shape} voxels of {spacing_text(material.image.grid)}."
+    if material.around_mm is not None:
+        sentence += f" It is shown within {material.around_mm:g} mm of the lumen, so that no page shows a face."
     if material.lumen is not None:
         sentence += " Slices start where they cut most of the lumen; the sliders step through it."
     return {
@@ -202,9 +205,14 @@ def absences(material: Material, facts: Mapping[str, Any], failures: Sequence[Se
 
 
 def _absent_lumen(material: Material) -> list[str]:
+    said = []
     if material.lumen is None:
-        return ["No segmentation was given, so no lumen is outlined."]
-    return [] if material.lumen[0].any() else ["The segmentation is empty: it found no lumen."]
+        said.append("No segmentation was given, so no lumen is outlined.")
+    elif not material.lumen[0].any():
+        said.append("The segmentation is empty: it found no lumen.")
+    if material.hidden:
+        said.append(HIDDEN)
+    return said
 
 
 def _absent_vessels(material: Material) -> list[str]:

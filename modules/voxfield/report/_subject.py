@@ -1,7 +1,9 @@
 """The stage `report.subject`: everything that is known about one subject, on one page."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+from annotated_types import Gt
 
 from voxfield.artifacts import Centerline, Image, ImageSeries, LabelMap, Metrics, Report, Table, VectorImage
 from voxfield.stage import Context, Resources, stage
@@ -17,7 +19,7 @@ class SubjectPage(NamedTuple):
     page: Report
 
 
-@stage(resources=Resources(mem_mb=3000, runtime=10), version=1)
+@stage(resources=Resources(mem_mb=3000, runtime=10), version=2)
 def subject(
     image: Image,
     mask: LabelMap | None = None,
@@ -38,6 +40,7 @@ def subject(
     subject: str = "",
     claim: str = "",
     run_folder: str = "",
+    around_mm: Annotated[float, Gt(0)] | None = 10.0,
     failures: tuple[tuple[str, str, str], ...] = (),
     ctx: Context = Context(),
 ) -> SubjectPage:
@@ -66,6 +69,8 @@ def subject(
     subject: name of the subject, the heading of the page
     claim: what is said about where the data come from
     run_folder: the way from the page to its run folder, such as "../.."; the page links the files of the run through it
+    around_mm: how far around the lumen the scan is shown, mm, so that no page shows a face; null shows all of it, for
+        scans without a head
     failures: what was tried for this subject and did not finish: stage, reason and log of each
     """
     from voxfield.report._material import Material
@@ -79,7 +84,7 @@ def subject(
     require_columns(drops, ("opening", "name", "pressure_pa"))
     material = Material(
         image, mask, probability, centerline, branches, bridges, stenoses, openings, velocity, velocity_sd, pressure,
-        pressure_sd, drops, grade, metrics or (),
+        pressure_sd, drops, grade, metrics or (), around_mm,
     )  # fmt: skip
     return SubjectPage(page(_content(material, failures), subject, claim, run_folder))
 
@@ -94,7 +99,8 @@ def _content(material: "Material", failures: Sequence[Sequence[str]]) -> "PageCo
     sheet = Sheet(material.frame.size)
     facts = facts_of(material)
     scan = sections.scan_section(material, sheet)
-    velocity = sections.velocity_section(material, sheet, [stack["background"] for stack in scan["slices"]])
+    backgrounds = [stack["background"] for stack in scan["slices"]] or [""] * len(material.views)
+    velocity = sections.velocity_section(material, sheet, backgrounds)
     pressure = sections.pressure_section(material, sheet)
     words = {
         **scan.pop("words"),

@@ -10,10 +10,10 @@ PIXELS = 160
 
 
 def thumbnail(material: Material) -> Bytes:
-    """The whole volume from the front, with the speed in colour where known."""
-    view, frame, image = material.views[min(1, len(material.views) - 1)], material.frame, material.image
+    """What may be seen of the volume from the front, with the speed in colour where known."""
+    view, frame = material.views[min(1, len(material.views) - 1)], material.frame
     pitch = min(frame.size) / PIXELS
-    sight = look_through(material, view, pitch, window(image.data)[0])
+    sight = look_through(material, view, pitch, window(material.seen)[0])
     layers = []
     if material.speed is not None and material.velocity is not None and material.speed.any():
         grid = material.velocity.grid
