@@ -2,39 +2,94 @@
 
     python -m voxfield.failure FILE SUBJECT STAGE LOG CODE
     python -m voxfield.failure --rows TABLE MANIFEST RULE STAGE LOG CODE
+    python -m voxfield.failure --steps TABLE MANIFEST LOG RULE=STAGE ... CODE
 
 Called by the shell line of a rule after its stage ended with an error, so that a stage that was killed from outside is
 written down like one that refused its input. The second form is for a batch: a note for every scan that is to blame,
-and for no other. Imports the standard library only.
+and for no other; notes of an earlier attempt at the rest are removed. The third is for a batch whose scans go through
+several stages. Imports the standard library only.
 """
 
 import csv
 import json
+import os
 import shutil
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 
 def main(words: list[str]) -> int:
     """Write the notes; returns the exit code of the failed stage."""
-    if words[0] != "--rows":
-        place, subject, stage, log, code = words
-        _note(Path(place), subject, stage, _reason(Path(log), int(code)), log, int(code))
-        return int(code)
-    table, manifest, rule, stage, log, code = words[1:]
-    for subject, reason in _blamed(Path(table), Path(manifest), _reason(Path(log), int(code)), int(code)).items():
-        # The batch goes on without the scan and writes its log anew: what it said of the scan is kept beside.
-        own = Path("logs", f"sub-{subject}", f"{stage}.log")
-        own.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(log, own)
-        _note(Path("failures", f"{subject}.{rule}.json"), subject, stage, reason, str(own), int(code))
+    *job, code = words
+    write_notes(job, int(code), slurm_job=os.environ.get("SLURM_JOB_ID", ""))
     return int(code)
 
 
-def _note(place: Path, subject: str, stage: str, reason: str, log: str, code: int) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
+def write_notes(job: Sequence[str], code: int, *, reason: str = "", slurm_job: str = "", run: Path = Path()) -> None:
+    """Write the notes of a job, given as above without the code.
+
+    code       exit code of its stage; above 128, a signal ended it
+    reason     why it failed; by its log and code if empty
+    slurm_job  its number on Slurm, empty elsewhere
+    run        the run folder, which the job's paths are relative to
+    """
+    if job[0] == "--steps":
+        _write_steps(job[1:], code, reason, slurm_job, run)
+        return
+    if job[0] != "--rows":
+        place, subject, stage, log = job
+        _note(run / place, _content(subject, stage, reason or _reason(run / log, code), log, code, slurm_job))
+        return
+    table, manifest, rule, stage, log = job[1:]
+    blamed = _blamed(run / table, run / manifest, reason or _reason(run / log, code), code)
+    for row in _rows(run / table):
+        subject = row["subject"]
+        place = run / "failures" / f"{subject}.{rule}.json"
+        if subject not in blamed:
+            place.unlink(missing_ok=True)
+            continue
+        own = _own_log(subject, stage, log, run)
+        _note(place, _content(subject, stage, blamed[subject], own, code, slurm_job))
+
+
+def _write_steps(job: Sequence[str], code: int, reason: str, slurm_job: str, run: Path) -> None:
+    """The notes of a batch whose scans go through several stages."""
+    table, manifest, log, *told = job
+    stages = dict(step.split("=", 1) for step in told)
+    over = _rows(run / manifest) if (run / manifest).is_file() else []
+    blamed = {(row["subject"], row["step"]): row["message"] for row in over if row["outcome"] == "failed"}
+    left = [(row["subject"], step) for row in _rows(run / table) for step in stages][len(over) :]
+    first = [pair for number, pair in enumerate(left) if number == 0 or left[number - 1][0] != pair[0]]
+    blamed |= dict.fromkeys(first[:1] if code > 128 else first, reason or _reason(run / log, code))
+    for row in over:
+        if row["outcome"] in {"done", "skipped"}:
+            (run / "failures" / f"{row['subject']}.{row['step']}.json").unlink(missing_ok=True)
+    for (subject, step), why in blamed.items():
+        own = _own_log(subject, stages[step], log, run)
+        content = _content(subject, stages[step], why, own, code, slurm_job)
+        _note(run / "failures" / f"{subject}.{step}.json", content)
+
+
+def _own_log(subject: str, stage: str, log: str, run: Path) -> str:
+    """The log of a batch, kept for a scan that failed: the batch goes on without it and writes its log anew."""
+    own = Path("logs", f"sub-{subject}", f"{stage}.log")
+    (run / own).parent.mkdir(parents=True, exist_ok=True)
+    if (run / log).is_file():
+        shutil.copyfile(run / log, run / own)
+    return str(own)
+
+
+def _content(subject: str, stage: str, reason: str, log: str, code: int, slurm_job: str) -> dict[str, object]:
     content = {"subject": subject, "stage": stage, "exit_code": code, "reason": reason, "log": Path(log).as_posix()}
+    if slurm_job:
+        content["slurm_job"] = slurm_job
+    return content
+
+
+def _note(place: Path, content: dict[str, object]) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
     partial = place.with_suffix(".tmp")
     partial.write_text(json.dumps(content, indent=1) + "\n")
     partial.replace(place)

@@ -20,6 +20,7 @@ import json
 import re
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ FILE_COLUMNS = frozenset(
 )
 SIDES = {"l": "left", "left": "left", "r": "right", "right": "right"}
 PYTHON = shlex.quote(sys.executable)
+RECORDER = f"{PYTHON} -m voxfield.failure"
 Params = dict[str, Callable[..., str]]
 
 
@@ -79,10 +81,18 @@ class Stages:
         text = f"{self.seed}/{subject}/{name}".encode()
         return int.from_bytes(hashlib.sha256(text).digest()[:6], "big")
 
-    def resources(self, name: str, *, rows: int = 1) -> dict[str, int]:
-        """gpu, mem_mb and runtime of a stage, on so many rows, in the names that Snakemake's executors read."""
-        need = self._need(name)
-        return {"gpu": need["gpu"], "mem_mb": need["mem_mb"], "runtime": rows * need["runtime"]}
+    def resources(self, *names: str, rows: int = 1) -> dict[str, int | Callable[..., int]]:
+        """gpu, mem_mb and runtime of stages in a row, on so many rows, in the names that Snakemake's executors read.
+
+        Every further attempt gets the first one's memory once more. Where a run is for the CPU, no GPU is asked for.
+        """
+        needs = [self._need(name) for name in names]
+        mem_mb = max(need["mem_mb"] for need in needs)
+        return {
+            "gpu": 0 if self.device == "cpu" else max(need["gpu"] for need in needs),
+            "mem_mb": lambda wildcards, attempt: attempt * mem_mb,
+            "runtime": rows * sum(need["runtime"] for need in needs),
+        }
 
     def threads(self, name: str) -> int:
         """CPU threads of a stage."""
@@ -94,7 +104,8 @@ class Stages:
         """The shell line of a rule.
 
         `inputs` and `outputs` name the flags, each bound to the rule's input or output of the same name. What the stage
-        says goes to the rule's log; a failure is written down in `failures/`, and a success removes an older note.
+        says goes to the rule's log; a failure is written down in `failures/`, and a success removes an older note. A
+        job that is ended from outside, and can not say why, leaves the mark of its start (`runs.lost`).
         """
         words = [
             *_command(name, inputs),
@@ -103,9 +114,10 @@ class Stages:
         words += ["{params.settings}", "--seed", "{params.seed}"]
         if more:
             words.append(more)
-        note = f"failures/{subject or 'cohort'}.{{rule}}.json"
-        recorder = f"{PYTHON} -m voxfield.failure {note} '{subject}' {name} {{log:q}}"
-        return f"{' '.join(words)} 2> {{log:q}} && rm -f {note} || {{{{ {recorder} $?; exit 1; }}}}"
+        place = f"failures/{subject or 'cohort'}.{{rule}}"
+        job = f"{place}.json '{subject}' {name} {{log:q}}"
+        mark = f"{place}.started"
+        return _told(" ".join(words), job, mark, f"rm -f {mark} {place}.json")
 
     def each(self, name: str, inputs: str, columns: Mapping[str, str]) -> str:
         """The shell line of a batch rule (see `Batches`): its stage on every scan of `batches/{rule}/{batch}.tsv`.
@@ -114,12 +126,12 @@ class Stages:
         the other flags, with `{column}` for the value of a row. The scans that fail are written down in `failures/`.
         """
         table = "batches/{rule}/{wildcards.batch}.tsv"
-        words = [*_command(name, inputs), f"--each {table} --manifest {{output.manifest:q}}"]
+        rows = "batches/{rule}/{wildcards.batch}.rows"  # row by row; the manifest only comes with the last one
+        words = [*_command(name, inputs), f"--each {table} --manifest {rows}"]
         for flag, value in columns.items():
             words.append(f"--{flag} {shlex.quote(value.replace('{', '{{').replace('}', '}}'))}")
         words += ["{params.settings}", "--seed", "{params.seed}"]
-        recorder = f"{PYTHON} -m voxfield.failure --rows {table} {{output.manifest:q}} {{rule}} {name} {{log:q}}"
-        return f"{' '.join(words)} 2> {{log:q}} || {{{{ {recorder} $?; exit 1; }}}}"
+        return batch_line(" ".join(words), f"--rows {table} {rows} {{rule}} {name} {{log:q}}", rows)
 
     def _need(self, name: str) -> dict[str, int]:
         defaults = {"gpu": 0, "mem_mb": 2000, "runtime": 30, "threads": 1}
@@ -129,6 +141,25 @@ class Stages:
 def _command(name: str, inputs: str) -> list[str]:
     """The command of a stage with its flags for the rule's inputs."""
     return [PYTHON, "-m voxfield", name, *(f"--{flag.replace('_', '-')} {{input.{flag}:q}}" for flag in inputs.split())]
+
+
+def _told(command: str, job: str, mark: str, done: str) -> str:
+    """A shell line that marks its start, and writes its failure down.
+
+    job   what `voxfield.failure` is to be told
+    mark  a file that is there while the job is at work, and after it was ended from outside
+    done  what follows a success, removing the mark
+    """
+    start = f"printf '%s\\n' \"${{{{SLURM_JOB_ID:-}}}}\" {job} > {mark}"
+    failed = f"{RECORDER} {job} $?; rm -f {mark}; exit 1"
+    return f"{start}; {command} 2> {{log:q}} && {done} || {{{{ {failed}; }}}}"
+
+
+def batch_line(command: str, job: str, rows: str) -> str:
+    """The shell line of a job on a batch, whose manifest is written to `rows` and comes with the last row."""
+    mark = "failures/batch-{wildcards.batch}.{rule}.started"
+    done = f"{RECORDER} {job} 0 && mv {rows} {{output.manifest:q}} && rm -f {mark}"
+    return _told(command, job, mark, done)
 
 
 def input_flags(inputs: Mapping[str, str | Sequence[str]]) -> str:
@@ -147,7 +178,7 @@ def subject_ids(ids: Iterable[str]) -> list[str]:
     bad = sorted({i for i in found if not SUBJECT.fullmatch(i)})
     if bad:
         raise InputError(f"subject id {bad[0]!r} holds something else than letters, digits and hyphens; rename it")
-    twice = sorted({i for i in found if found.count(i) > 1})
+    twice = sorted(i for i, count in Counter(found).items() if count > 1)
     if twice:
         raise InputError(f"subject id {twice[0]!r} stands in two rows; give every scan its own id")
     return found

@@ -8,12 +8,15 @@ rule convert:
         image="sub-{subject}/angiogram.nii.gz",
         velocity="sub-{subject}/velocity_measured.nii.gz",
         **({"labels": "sub-{subject}/labels.nii.gz"} if CASE["annotation"] == "labels" else {}),
+    group:
+        "input"
     log:
         "logs/sub-{subject}/io.convert.log",
     params:
         **stages.params("io.convert"),
     resources:
         **stages.resources("io.convert"),
+    threads: stages.threads("io.convert")
     shell:
         stages.shell(
             "io.convert",
@@ -28,10 +31,15 @@ rule annotate:
         **({"dense": "sub-{subject}/labels.nii.gz"} if CASE["annotation"] == "labels" else {}),
     output:
         annotation="sub-{subject}/annotation.nii.gz",
+    group:
+        "input"
     log:
         "logs/sub-{subject}/segmentation.annotate.log",
     params:
         **stages.params("segmentation.annotate"),
+    resources:
+        **stages.resources("segmentation.annotate"),
+    threads: stages.threads("segmentation.annotate")
     shell:
         stages.shell(
             "segmentation.annotate",
@@ -48,11 +56,14 @@ if CASE["truth"]:
         output:
             velocity="sub-{subject}/velocity_true.nii.gz",
             labels="sub-{subject}/lumen_true.nii.gz",
+        group:
+            "input"
         log:
             "logs/sub-{subject}/io.convert_truth.log",
         params:
             **stages.params("io.convert"),
         resources:
             **stages.resources("io.convert"),
+        threads: stages.threads("io.convert")
         shell:
             stages.shell("io.convert", "source", "velocity labels")

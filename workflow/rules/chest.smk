@@ -8,12 +8,15 @@ rule convert_scan:
         source=lambda wildcards: f"{DATA}/{SCANS[wildcards.subject]['image']}",
     output:
         image="sub-{subject}/image.nii.gz",
+    group:
+        "input"
     log:
         "logs/sub-{subject}/io.convert.log",
     params:
         **stages.params("io.convert"),
     resources:
         **stages.resources("io.convert"),
+    threads: stages.threads("io.convert")
     shell:
         stages.shell("io.convert", "source", "image")
 
@@ -23,12 +26,15 @@ rule convert_reference:
         source=lambda wildcards: f"{DATA}/{SCANS[wildcards.subject]['airway']}",
     output:
         labels="sub-{subject}/reference.nii.gz",
+    group:
+        "input"
     log:
         "logs/sub-{subject}/io.convert_reference.log",
     params:
         **stages.params("io.convert", settings=config["reference"]),
     resources:
         **stages.resources("io.convert"),
+    threads: stages.threads("io.convert")
     shell:
         stages.shell("io.convert", "source", "labels")
 
@@ -39,12 +45,15 @@ rule airway_phantom:
         lung="sub-{subject}/lung_true.nii.gz",
         centerline="sub-{subject}/centerline_true.swc",
         branches="sub-{subject}/branches_true.tsv",
+    group:
+        "input"
     log:
         "logs/sub-{subject}/phantoms.airway.log",
     params:
         **stages.params("phantoms.airway"),
     resources:
         **stages.resources("phantoms.airway"),
+    threads: stages.threads("phantoms.airway")
     shell:
         stages.shell("phantoms.airway", "", "airway lung centerline branches")
 
@@ -58,6 +67,8 @@ rule simulate:
         image="sub-{subject}/ct.nii.gz",
         wall="sub-{subject}/wall.nii.gz",
         truth="sub-{subject}/simulation.json",
+    group:
+        "input"
     log:
         "logs/sub-{subject}/phantoms.chest_ct.log",
     params:
@@ -65,6 +76,7 @@ rule simulate:
         inputs=lambda wildcards, input: input_flags(dict(input.items())),
     resources:
         **stages.resources("phantoms.chest_ct"),
+    threads: stages.threads("phantoms.chest_ct")
     shell:
         stages.shell("phantoms.chest_ct", "", "image wall truth", more="{params.inputs}")
 
@@ -74,11 +86,14 @@ rule lung:
         image=lambda wildcards: image_of(wildcards.subject),
     output:
         lung="sub-{subject}/lung.nii.gz",
+    group:
+        "input"
     log:
         "logs/sub-{subject}/segmentation.lung.log",
     params:
         **stages.params("segmentation.lung"),
     resources:
         **stages.resources("segmentation.lung"),
+    threads: stages.threads("segmentation.lung")
     shell:
         stages.shell("segmentation.lung", "image", "lung")

@@ -71,10 +71,15 @@ rule evaluate_velocity:
         **({"openings": "sub-{subject}/openings.nii.gz"} if HAS_TRUTH else {}),
     output:
         metrics="sub-{subject}/velocity_metrics.json",
+    group:
+        "page"
     log:
         "logs/sub-{subject}/fields.evaluate.log",
     params:
         **stages.params("fields.evaluate"),
+    resources:
+        **stages.resources("fields.evaluate"),
+    threads: stages.threads("fields.evaluate")
     shell:
         stages.shell(
             "fields.evaluate", "mean sd truth region" + (" openings" if HAS_TRUTH else ""), "metrics"

@@ -19,6 +19,7 @@ rule grading_cohort:
         **stages.params("phantoms.cohort", settings={"count": config["grading"]["cohort"]}),
     resources:
         **stages.resources("phantoms.cohort"),
+    threads: stages.threads("phantoms.cohort")
     shell:
         stages.shell("phantoms.cohort", "", "cohort", subject="")
 
@@ -34,6 +35,7 @@ rule render_cohort:
         **stages.params("phantoms.geometry"),
     resources:
         **stages.resources("phantoms.geometry"),
+    threads: stages.threads("phantoms.geometry")
     shell:
         stages.shell(
             "phantoms.geometry",
@@ -57,6 +59,7 @@ rule cohort_features:
         **stages.params("grading.features"),
     resources:
         **stages.resources("grading.features"),
+    threads: stages.threads("grading.features")
     shell:
         stages.shell(
             "grading.features",
@@ -82,6 +85,7 @@ rule train_grading:
         **stages.params("grading.train"),
     resources:
         **stages.resources("grading.train"),
+    threads: stages.threads("grading.train")
     shell:
         stages.shell(
             "grading.train",
@@ -98,12 +102,15 @@ rule features:
         branches="sub-{subject}/branches.tsv",
     output:
         features="sub-{subject}/features.tsv",
+    group:
+        "scan"
     log:
         "logs/sub-{subject}/grading.features.log",
     params:
         **stages.params("grading.features"),
     resources:
         **stages.resources("grading.features"),
+    threads: stages.threads("grading.features")
     shell:
         stages.shell("grading.features", "branches", "features")
 
@@ -121,6 +128,7 @@ rule grade:
         **stages.params("grading.predict"),
     resources:
         **stages.resources("grading.predict", rows=config["batch"]),
+    threads: stages.threads("grading.predict")
     shell:
         stages.each(
             "grading.predict",

@@ -25,5 +25,6 @@ rule report_index:
         look=jobs.look(),
     resources:
         **stages.resources("report.build"),
+    threads: stages.threads("report.build")
     shell:
         stages.shell("report.build", "", "", subject="", more="{params.inputs} --out-report report")

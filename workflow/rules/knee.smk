@@ -40,6 +40,7 @@ rule knee_cohort:
         **stages.params("phantoms.knees", settings={"patients": config["phantoms"]["patients"]}),
     resources:
         **stages.resources("phantoms.knees"),
+    threads: stages.threads("phantoms.knees")
     shell:
         stages.shell("phantoms.knees", "", "cohort", subject="")
 
@@ -56,6 +57,7 @@ rule render_knees:
         side="left" if MIRROR else "{side}",
     resources:
         **stages.resources("phantoms.knee"),
+    threads: stages.threads("phantoms.knee")
     shell:
         stages.shell(
             "phantoms.knee",
@@ -78,6 +80,7 @@ rule convert_images:
         **stages.params("io.convert"),
     resources:
         **stages.resources("io.convert"),
+    threads: stages.threads("io.convert")
     shell:
         stages.each(
             "io.convert",
@@ -100,6 +103,7 @@ rule split_patients:
         **stages.params("grading.split", settings={"excluded": UNREADABLE}),
     resources:
         **stages.resources("grading.split"),
+    threads: stages.threads("grading.split")
     shell:
         stages.shell(
             "grading.split",
@@ -125,6 +129,7 @@ rule pretrain_grader:
         ),
     resources:
         **stages.resources("grading.pretrain"),
+    threads: stages.threads("grading.pretrain")
     shell:
         stages.shell(
             "grading.pretrain",
@@ -156,6 +161,7 @@ rule train_grader:
         start=lambda wildcards, input: input_flags({"from": input.start}),
     resources:
         **stages.resources("grading.train"),
+    threads: stages.threads("grading.train")
     shell:
         stages.shell(
             "grading.train",
@@ -179,6 +185,7 @@ rule choose_grader:
         **stages.params("grading.choose", settings={"names": [method for method, _ in RUNS]}),
     resources:
         **stages.resources("grading.choose"),
+    threads: stages.threads("grading.choose")
     shell:
         stages.shell("grading.choose", "models trainings", "model metrics", subject="")
 
@@ -195,6 +202,7 @@ rule grade_test:
         **stages.params("grading.predict"),
     resources:
         **stages.resources("grading.predict"),
+    threads: stages.threads("grading.predict")
     shell:
         stages.shell(
             "grading.predict",
@@ -220,6 +228,7 @@ rule evaluate_grades:
         **stages.params("grading.evaluate", settings={"farthest_scans": max(config["explain"], 1)}),
     resources:
         **stages.resources("grading.evaluate"),
+    threads: stages.threads("grading.evaluate")
     shell:
         stages.shell(
             "grading.evaluate",
@@ -242,6 +251,7 @@ rule explain_farthest:
         **stages.params("grading.explain"),
     resources:
         **stages.resources("grading.explain"),
+    threads: stages.threads("grading.explain")
     shell:
         stages.shell(
             "grading.explain",
@@ -266,6 +276,7 @@ rule compare_methods:
         **stages.params("grading.compare", settings={"methods": [method for method, _ in RUNS]}),
     resources:
         **stages.resources("grading.compare"),
+    threads: stages.threads("grading.compare")
     shell:
         stages.shell("grading.compare", "predictions", "metrics", subject="")
 
@@ -308,6 +319,7 @@ rule grading_page:
         look=jobs.look(),
     resources:
         **stages.resources("report.grading"),
+    threads: stages.threads("report.grading")
     shell:
         stages.shell(
             "report.grading",

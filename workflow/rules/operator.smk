@@ -24,6 +24,7 @@ rule operator_pairs:
         },
     resources:
         **stages.resources("pde.operator_pairs"),
+    threads: stages.threads("pde.operator_pairs")
     shell:
         stages.shell("pde.operator_pairs", "problem", "inputs solutions")
 
@@ -71,6 +72,7 @@ rule operator_predict:
         **stages.params("pde.operator_predict"),
     resources:
         **stages.resources("pde.operator_predict"),
+    threads: stages.threads("pde.operator_predict")
     shell:
         stages.shell(
             "pde.operator_predict",

@@ -17,6 +17,7 @@ rule pressure:
         **stages.params("pde.pressure"),
     resources:
         **stages.resources("pde.pressure"),
+    threads: stages.threads("pde.pressure")
     shell:
         stages.shell(
             "pde.pressure", "samples openings", "pressure pressure_sd pressure_samples drops metrics"
@@ -31,9 +32,14 @@ rule evaluate_pressure:
         openings="sub-{subject}/openings.nii.gz",
     output:
         metrics="sub-{subject}/pressure_metrics.json",
+    group:
+        "page"
     log:
         "logs/sub-{subject}/pde.evaluate.log",
     params:
         **stages.params("pde.evaluate"),
+    resources:
+        **stages.resources("pde.evaluate"),
+    threads: stages.threads("pde.evaluate")
     shell:
         stages.shell("pde.evaluate", "drops truth lumen openings", "metrics")

@@ -16,6 +16,7 @@ rule phantom:
         **stages.params("phantoms.vessel"),
     resources:
         **stages.resources("phantoms.vessel"),
+    threads: stages.threads("phantoms.vessel")
     shell:
         stages.shell(
             "phantoms.vessel", "", "angiogram lumen sparse velocity velocity_true pressure_true truth"

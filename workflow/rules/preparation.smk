@@ -43,6 +43,8 @@ rule prepare:
         pcmra="sub-{subject}/pcmra.nii.gz",
         static="sub-{subject}/static.nii.gz",
         metrics="sub-{subject}/preparation.json",
+    group:
+        "input"
     log:
         "logs/sub-{subject}/fields.prepare.log",
     params:
@@ -64,6 +66,8 @@ rule align:
         aligned="sub-{subject}/flow_picture.nii.gz",
         transform="sub-{subject}/alignment.json",
         aligned_vectors="sub-{subject}/velocity_aligned.nii.gz",
+    group:
+        "input"
     log:
         "logs/sub-{subject}/fields.align.log",
     params:

@@ -43,6 +43,7 @@ for solver in SOLVERS:
             model=input_flags(model),
         resources:
             **stages.resources("pde.solve"),
+        threads: stages.threads("pde.solve")
         shell:
             stages.shell("pde.solve", "problem", "field metrics picture", more="{params.model}")
 
@@ -56,12 +57,15 @@ rule compare:
         pairs="sub-{subject}/pairs.tsv",
         metrics="sub-{subject}/agreement.json",
         picture="sub-{subject}/agreement.png",
+    group:
+        "page"
     log:
         "logs/sub-{subject}/pde.compare.log",
     params:
         **stages.params("pde.compare"),
     resources:
         **stages.resources("pde.compare"),
+    threads: stages.threads("pde.compare")
     shell:
         stages.shell("pde.compare", "problem solutions summaries", "pairs metrics picture")
 
@@ -75,6 +79,8 @@ rule problem_page:
         pairs=lambda wildcards: compared(wildcards.subject, "pairs.tsv"),
     output:
         index="sub-{subject}/page/index.html",
+    group:
+        "page"
     log:
         "logs/sub-{subject}/report.problem.log",
     params:
@@ -89,6 +95,7 @@ rule problem_page:
         look=jobs.look(),
     resources:
         **stages.resources("report.problem"),
+    threads: stages.threads("report.problem")
     shell:
         stages.shell(
             "report.problem",

@@ -84,6 +84,8 @@ rule subject_page:
         metrics=results_of,
     output:
         index="sub-{subject}/page/index.html",
+    group:
+        "page"
     log:
         "logs/sub-{subject}/report.subject.log",
     params:
@@ -93,6 +95,7 @@ rule subject_page:
         look=jobs.look(),
     resources:
         **stages.resources("report.subject"),
+    threads: stages.threads("report.subject")
     shell:
         stages.shell(
             "report.subject",

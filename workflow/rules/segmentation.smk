@@ -34,12 +34,16 @@ def cohort_of(subjects, **settings):
 
 
 rule training_cohort:
+    localrule: True
     output:
         cohort="models/training.tsv",
     log:
         "logs/io.cohort.log",
     params:
         **stages.params("io.cohort", settings=cohort_of(TRAINING, annotation="sparse")),
+    resources:
+        **stages.resources("io.cohort"),
+    threads: stages.threads("io.cohort")
     shell:
         stages.shell("io.cohort", "", "cohort", subject="")
 
@@ -79,6 +83,7 @@ rule segment:
         **stages.params("segmentation.predict"),
     resources:
         **stages.resources("segmentation.predict", rows=config["batch"]),
+    threads: stages.threads("segmentation.predict")
     shell:
         stages.each(
             "segmentation.predict",
@@ -100,12 +105,15 @@ rule repair:
         bridges="sub-{subject}/bridges.tsv",
         removed="sub-{subject}/removed.tsv",
         refused="sub-{subject}/bridges_refused.tsv",
+    group:
+        "scan"
     log:
         "logs/sub-{subject}/segmentation.repair.log",
     params:
         **stages.params("segmentation.repair"),
     resources:
         **stages.resources("segmentation.repair"),
+    threads: stages.threads("segmentation.repair")
     shell:
         stages.shell(
             "segmentation.repair",
@@ -126,12 +134,15 @@ rule centerline:
         openings="sub-{subject}/openings.nii.gz",
         loops="sub-{subject}/loops.tsv",
         graph="sub-{subject}/centerline.graphml",
+    group:
+        "scan"
     log:
         "logs/sub-{subject}/segmentation.centerline.log",
     params:
         **stages.params("segmentation.centerline"),
     resources:
         **stages.resources("segmentation.centerline"),
+    threads: stages.threads("segmentation.centerline")
     shell:
         stages.shell("segmentation.centerline", "mask", "centerline polyline branches openings loops graph")
 
@@ -142,23 +153,30 @@ rule evaluate_segmentation:
         reference=lambda wildcards: reference_of(wildcards.subject),
     output:
         metrics="sub-{subject}/segmentation_metrics.json",
+    group:
+        "scan"
     log:
         "logs/sub-{subject}/segmentation.evaluate.log",
     params:
         **stages.params("segmentation.evaluate"),
     resources:
         **stages.resources("segmentation.evaluate"),
+    threads: stages.threads("segmentation.evaluate")
     shell:
         stages.shell("segmentation.evaluate", "prediction reference", "metrics")
 
 
 rule held_out_cohort:
+    localrule: True
     output:
         cohort="models/held_out.tsv",
     log:
         "logs/io.cohort.held_out.log",
     params:
         **stages.params("io.cohort", settings=cohort_of(HELD_OUT, annotation="dense")),
+    resources:
+        **stages.resources("io.cohort"),
+    threads: stages.threads("io.cohort")
     shell:
         stages.shell("io.cohort", "", "cohort", subject="")
 
@@ -176,5 +194,6 @@ rule summarise_segmentation:
         **stages.params("segmentation.summarise"),
     resources:
         **stages.resources("segmentation.summarise"),
+    threads: stages.threads("segmentation.summarise")
     shell:
         stages.shell("segmentation.summarise", "cohort evaluations", "table summary", subject="")

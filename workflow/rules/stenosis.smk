@@ -8,12 +8,15 @@ rule stenosis:
     output:
         stenoses="sub-{subject}/stenoses.tsv",
         metrics="sub-{subject}/stenosis_metrics.json",
+    group:
+        "scan"
     log:
         "logs/sub-{subject}/segmentation.stenosis.log",
     params:
         **stages.params("segmentation.stenosis"),
     resources:
         **stages.resources("segmentation.stenosis"),
+    threads: stages.threads("segmentation.stenosis")
     shell:
         stages.shell(
             "segmentation.stenosis",

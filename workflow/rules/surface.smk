@@ -35,6 +35,7 @@ rule surface_phantom:
         shape=lambda wildcards: f"--set shape={shape_of(wildcards.subject)}",
     resources:
         **stages.resources("phantoms.surface"),
+    threads: stages.threads("phantoms.surface")
     shell:
         stages.shell("phantoms.surface", "", "mesh truth observed cloud", more="{params.shape}")
 
@@ -45,6 +46,8 @@ rule graph:
     output:
         domain="sub-{subject}/domain.safetensors",
         metrics="sub-{subject}/domain.json",
+    group:
+        "field"
     log:
         "logs/sub-{subject}/fields.graph.log",
     params:
@@ -52,6 +55,7 @@ rule graph:
         inputs=lambda wildcards, input: input_flags(dict(input.items())),
     resources:
         **stages.resources("fields.graph"),
+    threads: stages.threads("fields.graph")
     shell:
         stages.shell("fields.graph", "", "domain metrics", more="{params.inputs}")
 
@@ -62,12 +66,15 @@ rule fit:
         observed=lambda wildcards: observed_of(wildcards.subject),
     output:
         model="sub-{subject}/field_model.safetensors",
+    group:
+        "field"
     log:
         "logs/sub-{subject}/fields.fit.log",
     params:
         **stages.params("fields.fit"),
     resources:
         **stages.resources("fields.fit"),
+    threads: stages.threads("fields.fit")
     shell:
         stages.shell("fields.fit", "domain observed", "model")
 
@@ -79,12 +86,15 @@ rule predict:
         field="sub-{subject}/field.safetensors",
         samples="sub-{subject}/field_samples.safetensors",
         metrics="sub-{subject}/field.json",
+    group:
+        "field"
     log:
         "logs/sub-{subject}/fields.predict.log",
     params:
         **stages.params("fields.predict"),
     resources:
         **stages.resources("fields.predict"),
+    threads: stages.threads("fields.predict")
     shell:
         stages.shell("fields.predict", "model", "field samples metrics")
 
@@ -97,12 +107,15 @@ rule singularities:
         clusters="sub-{subject}/singularities.tsv",
         cells="sub-{subject}/singularity_cells.tsv",
         metrics="sub-{subject}/singularities.json",
+    group:
+        "page"
     log:
         "logs/sub-{subject}/fields.singularities.log",
     params:
         **stages.params("fields.singularities"),
     resources:
         **stages.resources("fields.singularities"),
+    threads: stages.threads("fields.singularities")
     shell:
         stages.shell("fields.singularities", "points mesh", "clusters cells metrics")
 
@@ -114,12 +127,15 @@ rule evaluate_points:
         observed=lambda wildcards: observed_of(wildcards.subject),
     output:
         metrics="sub-{subject}/field_metrics.json",
+    group:
+        "page"
     log:
         "logs/sub-{subject}/fields.evaluate_points.log",
     params:
         **stages.params("fields.evaluate_points"),
     resources:
         **stages.resources("fields.evaluate_points"),
+    threads: stages.threads("fields.evaluate_points")
     shell:
         stages.shell("fields.evaluate_points", "field truth observed", "metrics")
 
@@ -138,6 +154,8 @@ rule surface_page:
         ],
     output:
         index="sub-{subject}/page/index.html",
+    group:
+        "page"
     log:
         "logs/sub-{subject}/report.surface.log",
     params:
@@ -152,6 +170,7 @@ rule surface_page:
         look=jobs.look(),
     resources:
         **stages.resources("report.surface"),
+    threads: stages.threads("report.surface")
     shell:
         stages.shell(
             "report.surface",

@@ -1,4 +1,4 @@
-"""Who else works in a run folder: another run, or the jobs of one that was killed."""
+"""Who else works in a run folder: another run, or the jobs of one that was killed, here or on Slurm."""
 
 import os
 import sys
@@ -6,12 +6,17 @@ import time
 from pathlib import Path
 
 from voxfield.errors import MachineError
+from voxfield.runs import slurm
 
 DYING_S = 5.0  # a process that was killed may be seen for a while before it is gone
+SLURM_POLL_S = 5.0
 
 
 def wait_for_orphans(run: Path) -> None:
-    """Raise MachineError while another run works in the folder; wait for the last jobs of one that was killed."""
+    """Wait for the last jobs of a run that was killed, here and on Slurm.
+
+    Raises MachineError while another run works in the folder.
+    """
     told: set[int] = set()
     started = time.monotonic()
     while busy := _busy(run):
@@ -22,6 +27,21 @@ def wait_for_orphans(run: Path) -> None:
                 sys.stderr.write(f"waiting for process {pid}, which an earlier run left behind in this folder\n")
                 told.add(pid)
         time.sleep(0.2)
+    _wait_for_slurm(run)
+
+
+def _wait_for_slurm(run: Path) -> None:
+    """Wait for Slurm jobs that a run left behind: they would write where new ones write."""
+    told: set[str] = set()
+    while jobs := slurm.live_jobs(run):
+        if new := sorted(set(jobs) - told):
+            states = ", ".join(f"{job} {jobs[job].lower()}" for job in new)
+            sys.stderr.write(
+                f"waiting for Slurm jobs that an earlier run left behind in this folder: {states}; "
+                f"`scancel {' '.join(new)}` ends them sooner\n"
+            )
+            told.update(new)
+        time.sleep(SLURM_POLL_S)
 
 
 def _busy(run: Path) -> dict[int, bool]:
