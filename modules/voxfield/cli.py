@@ -6,13 +6,18 @@ Exit codes: 0 done, 1 a bug, 2 bad input or settings, 3 the machine or a part of
 import errno
 import logging
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from voxfield import __version__
+from voxfield import __version__, processes
 from voxfield.errors import InputError, VoxfieldError
 from voxfield.options import parse
 from voxfield.runs import commands
+
+if TYPE_CHECKING:
+    from voxfield.runner import Call
 
 USAGE = """usage: voxfield COMMAND ...
 
@@ -29,6 +34,7 @@ options
   --version                     print the version
   --help                        print this text
 """
+GRACE_S = 60.0  # whoever started several processes ends them all in a moment; the one that is gone has said why
 OUT_OF_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EFBIG}
 
 
@@ -39,21 +45,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(words)
     except VoxfieldError as error:
-        _say(f"error: {error}")
-        return error.exit_code
+        if isinstance(error, processes.PartnerLost):
+            time.sleep(GRACE_S)
+        return processes.complain(f"error: {error}", error.exit_code)
     except KeyboardInterrupt:
         _say("interrupted; what was finished is kept, and the same command goes on from there")
         return 130
     except MemoryError as error:
-        _say(f"error: not enough memory ({error or 'no detail'}); use a smaller volume or a larger machine")
-        return 3
+        why = f"not enough memory ({error or 'no detail'}); use a smaller volume or a larger machine"
+        return processes.complain(f"error: {why}", 3)
     except BrokenPipeError:
         return 0
     except OSError as error:
         if error.errno not in OUT_OF_MACHINE:
             raise
-        _say(f"error: {error.filename or 'output'}: {error.strerror}; nothing was left half-written")
-        return 3
+        why = f"{error.filename or 'output'}: {error.strerror}; nothing was left half-written"
+        return processes.complain(f"error: {why}", 3)
 
 
 def _dispatch(words: list[str]) -> int:
@@ -115,6 +122,8 @@ def _stage(name: str, words: list[str]) -> int:
     stage = get(name)
     flags = parser(stage)
     options = flags.parse_args(words)
+    if options.each is not None and options.processes > 1:
+        raise InputError("--processes goes with one call, not with --each")
     if options.each is not None:
         rows = run_each(
             words, lambda filled: call_from(stage, flags.parse_args(filled)), options.each, options.manifest
@@ -125,9 +134,21 @@ def _stage(name: str, words: list[str]) -> int:
     if options.manifest is not None:
         raise InputError("--manifest goes with --each")
     call = call_from(stage, options)
+    if options.processes > 1 and processes.count() == 1:
+        return _launch(call, words, options.processes)
     for finding in run(call):
         _say(str(finding))
     return 0
+
+
+def _launch(call: "Call", words: list[str], count: int) -> int:
+    """Have several processes run one call; mistakes in its settings are told before they start."""
+    from voxfield.launcher import launch
+
+    if not call.stage.distributed:
+        raise InputError(f"{call.stage.name} runs in one process; {count} were asked for")
+    call.stage.settings.validate(call.settings)
+    return launch([call.stage.name, *words], count)
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {

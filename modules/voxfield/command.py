@@ -39,6 +39,7 @@ def parser(stage: Stage[..., Any]) -> argparse.ArgumentParser:
     made.add_argument("--seed", type=_seed, default=0, help="every random number follows from it (0)")
     made.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
     made.add_argument("--max-voxels", type=float, default=Limits().max_voxels, help="largest volume to read")
+    made.add_argument("--processes", type=_positive, default=1, help="that train one model together, one a GPU (1)")
     made.add_argument("--progress", action="store_true", help="show a progress bar")
     made.add_argument("--each", type=Path, metavar="TABLE", help="run every row of a table in this process")
     made.add_argument("--manifest", type=Path, metavar="FILE", help="with --each: what became of every row")
@@ -108,6 +109,13 @@ def fill(word: str, row: Mapping[str, Any], table: Path) -> str:
         return str(row[column])
 
     return PLACE.sub(value, word)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, not {text}")
+    return value
 
 
 def _seed(text: str) -> int:

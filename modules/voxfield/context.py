@@ -63,10 +63,24 @@ class Context:
         """The device to compute on; raises MachineError where the one asked for is missing."""
         import torch
 
-        if self.device == "auto":
-            return torch.device("cuda", processes.local_rank()) if torch.cuda.is_available() else torch.device("cpu")
-        device = torch.device(self.device)
+        if self.device == "auto" and not torch.cuda.is_available():
+            return torch.device("cpu")
+        device = torch.device("cuda" if self.device == "auto" else self.device)
         if device.type == "cuda" and not torch.cuda.is_available():
             message = f"device {self.device!r} was asked for, but torch finds no GPU; use --device auto or cpu"
             raise MachineError(message)
+        if device.type == "cuda" and processes.count() > 1:
+            return _own_gpu(torch.cuda.device_count())
         return device
+
+
+def _own_gpu(found: int) -> "torch.device":
+    """The GPU of this process, one of several on its machine."""
+    import torch
+
+    if processes.local_rank() >= found:
+        raise MachineError(
+            f"process {processes.local_rank()} of this machine has no GPU of its own, torch finds {found}; start "
+            "fewer processes, or use --device cpu"
+        )
+    return torch.device("cuda", processes.local_rank())

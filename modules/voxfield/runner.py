@@ -90,12 +90,13 @@ def run(call: Call, cache: InputCache | None = None, shared: frozenset[str] = fr
     key = run_key(call, settings, described)
     first = call.outputs[next(p.name for p in call.stage.outputs if p.name in call.outputs)]
     workspace = Workspace(first.with_name(f"{first.name}.work"), key)
-    context = Context(call.seed, call.device, call.show, findings, workspace)
+    context = Context(call.seed, call.device, call.show and processes.rank() == 0, findings, workspace)
     body, body_cpu = time.perf_counter(), time.process_time()
     result = call.stage.function(**inputs, **settings, ctx=context)
     body, body_cpu = time.perf_counter() - body, time.process_time() - body_cpu
+    processes.leave()
     if processes.rank() > 0:
-        return findings
+        return Findings()  # the first process tells
     produced = _checked_outputs(call, result, findings)
     common = {
         "schema": SCHEMA,
@@ -109,6 +110,7 @@ def run(call: Call, cache: InputCache | None = None, shared: frozenset[str] = fr
         "inputs": described,
         "findings": [finding.as_dict() for finding in findings],
         "packages": package_versions(),
+        "processes": processes.count(),
         "threads": int(os.environ.get("OMP_NUM_THREADS", "0")) or os.cpu_count(),
         "seconds": {
             "wall": round(time.perf_counter() - started, 3),

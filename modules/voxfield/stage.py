@@ -32,7 +32,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 # Flags of every stage's command; no input, output or setting may take one of these names.
-RESERVED = frozenset({"help", "set", "settings", "seed", "device", "each", "manifest", "max_voxels", "progress", "ctx"})
+RESERVED = frozenset(
+    {"help", "set", "settings", "seed", "device", "each", "manifest", "max_voxels", "processes", "progress", "ctx"}
+)
 LOG = logging.getLogger("voxfield")
 
 

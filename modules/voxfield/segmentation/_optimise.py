@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from voxfield import processes
+from voxfield import processes, sharing
 from voxfield.errors import SettingsError
 from voxfield.workspace import Workspace
 
@@ -109,9 +109,11 @@ def optimise(
     loss_of  the loss () of a step, counted from 0, with its parts by name; what it draws follows from the step alone
     """
     processes.join(device)
+    sharing.require_rowwise(network)
     network.to(device=device, memory_format=layout(network)).train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=WEIGHT_DECAY)
     done, history = _resume(network, optimiser, workspace)
+    processes.require_same_step(done)
     for step in progress(range(done, schedule.steps)):
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate(step)
@@ -140,7 +142,7 @@ def _update(
     loss, parts = loss_of(step)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
-    processes.sum_gradients(network)
+    sharing.average_gradients(network)
     nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT)
     optimiser.step()
     return float(loss.detach()), parts

@@ -130,8 +130,7 @@ def train(
     network_arguments = {**arguments, "in_channels": input_channels(extras), "channels": list(channels)}
     require_patch(patch, multiple(architecture, network_arguments))
     aim = objective(regularizers)
-    if batch % processes.count():
-        raise SettingsError(f"batch is {batch}; {processes.count()} processes share it: expected a multiple of that")
+    processes.require_share(batch)
     if lung_margin_mm is not None and not lungs:
         raise SettingsError(
             "lung_margin_mm is set, but no lungs are given; give one for every row, of segmentation.lung"

@@ -6,11 +6,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from voxfield.processes import mine
 from voxfield.segmentation._augment import UNANNOTATED
 from voxfield.segmentation._optimise import History, Schedule, layout, mixed_precision, optimise, step_generator
 from voxfield.segmentation._patches import Patch, Recipe, Volume, draw
 from voxfield.segmentation.losses import Objective, Truth
+from voxfield.sharing import mine
 from voxfield.workspace import Workspace
 
 

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from voxfield.errors import SettingsError
 from voxfield.plugins import find
-from voxfield.processes import gathered
 from voxfield.segmentation.losses._dice_ce import dice_cross_entropy
 from voxfield.segmentation.losses._truth import Truth
 from voxfield.segmentation.networks import OwnLoss
 from voxfield.settings import unknown_key
+from voxfield.sharing import gathered
 
 REGULARIZERS: dict[str, str] = {
     "boundary": "voxfield.segmentation.losses._boundary:Boundary",
