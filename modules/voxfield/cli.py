@@ -1,6 +1,7 @@
 """The command `voxfield`. It imports nothing heavy: names come from entry points, a stage is imported when it runs.
 
-Exit codes: 0 done, 1 a bug, 2 bad input or settings, 3 the machine or a part of a cohort failed, 130 interrupted.
+Exit codes: 0 done, 1 a bug, 2 bad input or settings, 3 the machine or a part of a cohort failed, 4 so much of a cohort
+failed that the run counts as failed, 130 interrupted.
 """
 
 import errno

@@ -26,6 +26,22 @@ class InputError(VoxfieldError):
     exit_code = 2
 
 
+class DamagedError(InputError):
+    """A file of a run folder that is no longer what its stage wrote; `voxfield run` makes it anew.
+
+    Jobs tell of it in words, through their logs and the notes of failures: `damage_in` finds them again.
+    """
+
+    def __init__(self, fault: str, *, file: str | Path) -> None:
+        super().__init__(f"is damaged: {fault}; `voxfield run` makes it anew", file=file)
+
+
+def damage_in(message: str) -> tuple[str, str] | None:
+    """The file that a DamagedError of this text is about, and what is wrong with it; None for any other error."""
+    file, found, rest = message.partition(": is damaged: ")
+    return (file, rest.rpartition("; ")[0]) if found else None
+
+
 class SettingsError(InputError):
     """A setting that is unknown, out of bounds or of the wrong type."""
 
@@ -40,6 +56,12 @@ class CohortError(VoxfieldError):
     """Some rows of a cohort failed; the others are finished."""
 
     exit_code = 3
+
+
+class FewFinishedError(CohortError):
+    """So few scans of a cohort finished that the run as a whole failed; what could finish has."""
+
+    exit_code = 4
 
 
 @contextmanager

@@ -36,6 +36,6 @@ def verify(words: list[str]) -> int:
 def report(words: list[str]) -> int:
     """`voxfield report RUN_DIR`."""
     options = parse("report", words, ("run_dir", {"type": Path}))
-    from voxfield.runs.failures import report_run
+    from voxfield.runs.share import report_run
 
     return report_run(options.run_dir)

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from voxfield.errors import CohortError, MachineError
-from voxfield.runs.failures import failure_text, failures
+from voxfield.errors import MachineError
+from voxfield.runs.failures import failures
+from voxfield.runs.share import judge
 
 
 def sweep(run: Path) -> None:
@@ -24,7 +25,7 @@ def sweep(run: Path) -> None:
 
 
 def until_settled(command: Sequence[str], run: Path) -> int:
-    """Run the workflow, and plan it again as long as new jobs fail. Raises CohortError where some did."""
+    """Run the workflow, and plan it again as long as new jobs fail. Raises what `share.judge` raises."""
     seen: set[str] = set()
     while True:
         code = subprocess.call(list(command))
@@ -35,8 +36,7 @@ def until_settled(command: Sequence[str], run: Path) -> int:
         if code == 0 or known <= seen:
             break
         seen |= known
-    if failed:
-        raise CohortError(failure_text(failed))
+    judge(run)
     if code != 0:
         raise MachineError(f"Snakemake ended with exit code {code}; its messages are above")
     sys.stdout.write(f"{run / 'report' / 'index.html'}\n")
