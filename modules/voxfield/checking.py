@@ -29,6 +29,9 @@ from voxfield.artifacts._nifti._reader import NiftiFile
 from voxfield.artifacts._safetensors import TensorFile
 from voxfield.errors import InputError
 from voxfield.findings import Findings
+from voxfield.output_check import check_output, note_left_behind, require_agreement
+from voxfield.paths import run_folder
+from voxfield.settings_check import check_settings
 
 KINDS: dict[str, type[Artifact]] = {
     name.lower(): kind
@@ -39,6 +42,7 @@ SUFFIXES: dict[str, type[Artifact]] = {
     ".swc": artifacts.Centerline, ".vtp": artifacts.Polyline, ".graphml": artifacts.Graph, ".json": Metrics,
     ".gii": artifacts.Mesh,
 }  # fmt: skip
+OUTPUT = "output"
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z")
 
 
@@ -61,7 +65,7 @@ class Verdict:
         """One line for each thing worth telling; a sound file has one as well."""
         told = [f"{finding.level}: {self.file}: {finding.message} [{finding.code}]" for finding in self.findings]
         if self.error is not None:
-            return [*told, f"error: {self.error}"]
+            return [*told, *(f"error: {self.error.file}: {line}" for line in self.error.message.splitlines())]
         return told or [f"{self.file}: a sound {self.kind}"]
 
 
@@ -71,14 +75,15 @@ def check_files(
     kind: str | None = None,
     pair: Sequence[Path] | None = None,
     labels: Sequence[int] | None = None,
+    schema: str | None = None,
     max_voxels: float | None = None,
 ) -> int:
-    """Judge files, write a line for each thing worth telling, and return the exit code: 2 where one can "
-    "not be used."""
-    verdicts = judge(files, kind=kind, pair=pair, labels=labels, max_voxels=max_voxels)
+    """Judge files, write a line for each thing worth telling, and return the exit code: 2 where one can not be used."""
+    verdicts = judge(files, kind=kind, pair=pair, labels=labels, schema=schema, max_voxels=max_voxels)
     for verdict in verdicts:
         for line in verdict.lines():
-            sys.stdout.write(f"{line}\n")
+            told = line.encode("utf-8", "backslashreplace").decode()  # a file's name may be no text
+            sys.stdout.write(f"{told}\n")
     return max([verdict.error.exit_code for verdict in verdicts if verdict.error is not None], default=0)
 
 
@@ -88,20 +93,31 @@ def judge(
     kind: str | None = None,
     pair: Sequence[Path] | None = None,
     labels: Sequence[int] | None = None,
+    schema: str | None = None,
     max_voxels: float | None = None,
 ) -> list[Verdict]:
     """One verdict a file, and one for the pair.
 
-    kind    class name of an artifact, any case; by the name and header of each file where it is None
+    kind    class name of an artifact, any case, or "output" for a file that must have its record; by the name and
+            header of each file where it is None
     pair    an image and its mask, which must share one grid
     labels  what a mask is declared to hold
+    schema  a stage, a pipeline or a JSON Schema, for settings files
     """
     if not files and not pair:
         raise InputError("check needs a file, or --pair IMAGE MASK")
-    if kind is not None and kind.lower().replace("-", "").replace("_", "") not in KINDS:
-        raise InputError(f"kind {kind!r} is unknown; known are {', '.join(sorted(KINDS))}")
+    if kind is not None and _key(kind) not in {*KINDS, OUTPUT}:
+        raise InputError(f"kind {kind!r} is unknown; known are {', '.join(sorted({*KINDS, OUTPUT}))}")
     limits = Limits() if max_voxels is None else Limits(max_voxels=int(max_voxels))
-    verdicts = [_verdict(file, partial(_check_one, file, kind, labels, limits)) for file in files]
+    verdicts = []
+    for file in files:
+        if schema is not None:
+            check: Callable[[Findings], str] = partial(check_settings, file, schema)
+        elif kind is not None and _key(kind) == OUTPUT:
+            check = partial(check_output, file)
+        else:
+            check = partial(_check_one, file, kind, labels, limits)
+        verdicts.append(_verdict(file, check))
     if pair:
         image, mask = pair
         verdicts.append(_verdict(mask, partial(_check_pair, image, mask, labels, limits)))
@@ -120,16 +136,27 @@ def _verdict(file: Path, check: Callable[[Findings], str]) -> Verdict:
 
 
 def _check_one(path: Path, kind: str | None, labels: Sequence[int] | None, limits: Limits, findings: Findings) -> str:
-    chosen = (
-        KINDS[kind.lower().replace("-", "").replace("_", "")] if kind else kind_of(path, limits, masks=bool(labels))
-    )
+    chosen = KINDS[_key(kind)] if kind else kind_of(path, limits, masks=bool(labels))
     if chosen is None:
         return _check_foreign(path, limits, findings)
     artifact = chosen.load(path, limits=limits, findings=findings)
     if isinstance(artifact, LabelMap) and labels:
         artifact.declare(dict.fromkeys(labels, ""))
     artifact.check(findings)
+    _check_record(artifact, findings)
     return artifact.kind
+
+
+def _check_record(artifact: Artifact, findings: Findings) -> None:
+    """Judge a file beside its record, which inside a run folder has to be there."""
+    origin = artifact.origin
+    if origin is not None:
+        require_agreement(origin.path, origin.sha256, recorded=run_folder(origin.path) is not None)
+        note_left_behind(origin.path, findings)
+
+
+def _key(kind: str) -> str:
+    return kind.lower().replace("-", "").replace("_", "")
 
 
 def _check_pair(
@@ -143,6 +170,8 @@ def _check_pair(
     image.check(findings)
     image.release()
     mask.check(findings)
+    for artifact in (image, mask):
+        _check_record(artifact, findings)
     return "mask on the grid of its image"
 
 

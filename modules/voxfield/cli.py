@@ -106,12 +106,13 @@ def _check(words: list[str]) -> int:
         ("--as", {"dest": "kind", "metavar": "KIND", "help": "Image, LabelMap, Table, ...; by the name if absent"}),
         ("--pair", {"nargs": 2, "type": Path, "metavar": ("IMAGE", "MASK"), "help": "must share one grid"}),
         ("--labels", {"type": _integers, "metavar": "0,1,2", "help": "the labels that a mask may hold"}),
-        ("--max-voxels", {"type": float, "default": None}),
+        ("--schema", {"metavar": "NAME", "help": "a stage, a pipeline or a JSON Schema file, for settings files"}),
+        ("--max-voxels", {"type": float, "default": None, "help": "largest volume to read"}),
     )
     from voxfield.checking import check_files
 
     return check_files(options.files, kind=options.kind, pair=options.pair, labels=options.labels,
-                       max_voxels=options.max_voxels)  # fmt: skip
+                       schema=options.schema, max_voxels=options.max_voxels)  # fmt: skip
 
 
 def _stage(name: str, words: list[str]) -> int:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import sys
 from collections.abc import Mapping
 from functools import cache
@@ -15,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from voxfield.artifacts._strict_json import parse_json
 from voxfield.errors import InputError
 from voxfield.paths import run_folder
 
@@ -22,6 +24,8 @@ SCHEMA = 1
 OLDEST_SCHEMA = 1  # a release reads the last two schema numbers; there is only one so far
 PACKAGES = ("voxfield", "numpy", "scipy", "torch", "monai", "gpytorch", "nibabel", "scikit-image", "pyamg")
 CHUNK = 1 << 20
+KEY = "voxfield"
+SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
 
 def record_path(path: Path) -> Path:
@@ -38,16 +42,42 @@ def read_record(path: Path) -> dict[str, Any] | None:
     if not place.is_file() or place == path:
         return None
     try:
-        content = json.loads(place.read_text())
-    except (ValueError, OSError) as error:
+        text = place.read_bytes()
+        content = json.loads(text)
+    except (ValueError, RecursionError, OSError) as error:
         raise InputError(f"the record is unreadable ({error}); remove it or make the file anew", file=place) from None
-    record = content.get("voxfield") if isinstance(content, dict) else None
-    if record is None:
+    if not isinstance(content, dict) or content.get(KEY) is None:
         return None
-    found = record.get("schema") if isinstance(record, dict) else None
-    if not isinstance(found, int) or not OLDEST_SCHEMA <= found <= SCHEMA:
-        raise InputError(f"record schema {found!r}; this release reads {OLDEST_SCHEMA} to {SCHEMA}", file=place)
+    record = parse_json(text, place, what="the record")[KEY]
+    fault = _fault(record)
+    if fault:
+        raise InputError(fault, file=place)
     return dict(record)
+
+
+def _fault(record: Any) -> str | None:
+    """Why a record can not be used; None where it can."""
+    found = record.get("schema") if isinstance(record, dict) else None
+    if type(found) is not int or not OLDEST_SCHEMA <= found <= SCHEMA:
+        return f"record schema {str(found)[:40]!r}; this release reads {OLDEST_SCHEMA} to {SCHEMA}"
+    output = record.get("output")
+    sha256 = output.get("sha256") if isinstance(output, dict) else None
+    if not isinstance(sha256, str) or not SHA256.match(sha256):
+        return "the record does not say the sha256 of its file; remove it and make the file anew"
+    return None
+
+
+def stated_sha256(path: Path) -> str | None:
+    """The hash that the record of a file states, or a sidecar of somebody else; None where nothing is stated."""
+    record = read_record(path)
+    if record is not None:
+        return str(record["output"]["sha256"])
+    place = record_path(path)
+    if place == path or not place.is_file():
+        return None
+    sidecar = json.loads(place.read_bytes())
+    stated = sidecar.get("sha256") if isinstance(sidecar, dict) else None
+    return stated if isinstance(stated, str) and SHA256.match(stated) else None
 
 
 def hash_file(path: Path) -> tuple[str, int]:
@@ -109,13 +139,10 @@ def _peak_resident_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
 
 
-def write_record(path: Path, record: Mapping[str, Any]) -> None:
-    """Write the record of the artifact at `path`, atomically."""
-    place = record_path(path)
-    text = json.dumps({"voxfield": record}, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    partial = place.with_name(f".vf{os.getpid()}.json.tmp")
-    with partial.open("w", encoding="utf-8") as stream:
+def save_record(place: Path, record: Mapping[str, Any]) -> None:
+    """Write a record to `place` and flush it to disk."""
+    text = json.dumps({KEY: record}, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    with place.open("w", encoding="utf-8") as stream:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
-    partial.replace(place)

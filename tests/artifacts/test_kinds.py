@@ -317,5 +317,6 @@ def test_the_record_beside_a_file_is_found(tmp_path: Path) -> None:
     assert image.origin.record is None
     (tmp_path / "a.json").write_text('{"RepetitionTime": 2}')
     assert image.origin.record is None  # somebody else's sidecar
-    (tmp_path / "a.json").write_text('{"voxfield": {"schema": 1, "stage": "x"}}')
-    assert image.origin.record == {"schema": 1, "stage": "x"}
+    record = {"schema": 1, "output": {"sha256": "0" * 64}}
+    (tmp_path / "a.json").write_text(json.dumps({"voxfield": record}))
+    assert image.origin.record == record
