@@ -14,42 +14,59 @@ that follow can speak of one scan each.
     rule repair:
         input: segmented=lambda w: SEGMENTED.manifest(w.subject)
 
+`Chain` (see there) are batches that take each scan through several stages.
+
 Standard library only, since every start of Snakemake comes through here.
 """
 
 import csv
 import io
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from voxfield.errors import InputError
 
 Rows = Mapping[str, Mapping[str, str]]
+REMOVED = ".removed"  # behind the name of a file that `keep` let go: its record, so that it still counts as made
 
 
 class Batches:
     """The batches of one rule in a run folder, settled and written down when they are asked for.
 
-    rule     name of the rule; `batches/<rule>/<batch>.tsv` is the table of a batch for `--each`, and
-             `<batch>.done.tsv` the manifest that the rule declares
-    rows     subject -> columns of its row, for the whole cohort
-    product  a file that the rule makes of every subject; a manifest without its products is worth nothing
-    size     scans of a batch
-    lost     subjects of whom this rule, or one that leads to it, has failed: they are in no batch
+    rule      name of the rule; `batches/<rule>/<batch>.tsv` is the table of a batch for `--each`, and
+              `<batch>.done.tsv` the manifest that the rule declares
+    rows      subject -> columns of its row, for the whole cohort
+    products  files that each step of the rule makes of every subject; a manifest without them is worth nothing
+    size      scans of a batch
+    spread    make that many batches at least where there are scans for them
+    lost      subjects of whom this rule, or one that leads to it, has failed: they are in no batch
     """
 
     def __init__(
-        self, rule: str, rows: Rows, product: str, *, size: int = 8, lost: Collection[str] = (), run: Path = Path()
+        self,
+        rule: str,
+        rows: Rows,
+        products: str | Mapping[str, Sequence[str]],
+        *,
+        size: int = 8,
+        spread: int = 1,
+        lost: Collection[str] = (),
+        run: Path = Path(),
     ) -> None:
         self._place = Path("batches", rule)
+        self._run = run
+        self._products = {"": (products,)} if isinstance(products, str) else products
         self._folder = run / self._place
-        self._members = self._known({subject for subject in rows if subject not in lost}, run / product)
+        self._names = cache(_names)  # a folder is read once for all that is asked of it
+        self._members = self._known({subject for subject in rows if subject not in lost})
         placed = {subject for members in self._members.values() for subject in members}
         new = [subject for subject in rows if subject not in placed and subject not in lost]
         number = max((int(batch) for batch in self._members), default=0)
-        for start in range(0, len(new), size):
+        step = max(1, min(size, len(new) // spread))
+        for start in range(0, len(new), step):
             number += 1
-            self._members[f"{number:03}"] = new[start : start + size]
+            self._members[f"{number:03}"] = new[start : start + step]
         self._write(rows)
         self._batch = {subject: batch for batch, members in self._members.items() for subject in members}
 
@@ -63,18 +80,32 @@ class Batches:
             raise InputError(f"subject {subject!r} is in no batch: it failed, or is not of the cohort")
         return (self._place / f"{self._batch[subject]}.done.tsv").as_posix()
 
-    def _known(self, live: Collection[str], product: Path) -> dict[str, list[str]]:
+    def manifests(self, subjects: Iterable[str]) -> list[str]:
+        """The manifests of the batches of these subjects, each once."""
+        return list(dict.fromkeys(self.manifest(subject) for subject in subjects))
+
+    def _known(self, live: Collection[str]) -> dict[str, list[str]]:
         """The batches that an earlier plan made, without those who failed or left the cohort since."""
+        tables = set(self._folder.glob("*.tsv")) - set(self._folder.glob("*.done.tsv"))
+        written = {t.stem: [row["subject"] for row in _read(t)] for t in sorted(tables, key=lambda t: int(t.stem))}
+        last = {subject: batch for batch, subjects in written.items() for subject in subjects}
         found: dict[str, list[str]] = {}
-        for table in sorted(set(self._folder.glob("*.tsv")) - set(self._folder.glob("*.done.tsv"))):
-            written = _subjects(table)
-            found[table.stem] = members = [subject for subject in written if subject in live]
-            manifest = self._folder / f"{table.stem}.done.tsv"
-            # A shorter manifest is being written just now, by a job of a run that this plan belongs to.
-            over = manifest.is_file() and len(_subjects(manifest)) >= len(written)
-            if over and not all(Path(str(product).format(subject=subject)).exists() for subject in members):
+        for batch, subjects in written.items():
+            # A scan that is to be made anew on its own comes into a second batch, and belongs to that.
+            found[batch] = [subject for subject in subjects if subject in live and last[subject] == batch]
+            manifest = self._folder / f"{batch}.done.tsv"
+            lines = _read(manifest) if manifest.is_file() else []
+            if not all(self._holds(line) for line in lines if line["subject"] in found[batch]):
                 manifest.unlink()
         return found
+
+    def _holds(self, line: Mapping[str, str]) -> bool:
+        """Whether what a manifest says of a step on a scan is still so."""
+        subject, step = line["subject"], line.get("step", "")
+        if line["outcome"] not in {"done", "skipped"}:
+            return True
+        made = (self._run / pattern.format(subject=subject) for pattern in self._products.get(step, ()))
+        return all(not {path.name, path.name + REMOVED}.isdisjoint(self._names(path.parent)) for path in made)
 
     def _write(self, rows: Rows) -> None:
         """Write the tables, and remove those of batches that lost all members."""
@@ -97,14 +128,19 @@ def write_table(table: Path, rows: Sequence[Mapping[str, str]]) -> None:
         partial.replace(table)
 
 
-def _subjects(table: Path) -> list[str]:
+def _names(folder: Path) -> frozenset[str]:
+    return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
+
+
+def _read(table: Path) -> list[dict[str, str]]:
     with table.open(newline="", encoding="utf-8") as stream:
-        return [row["subject"] for row in csv.DictReader(stream, delimiter="\t")]
+        return list(csv.DictReader(stream, delimiter="\t"))
 
 
 def _text(rows: Sequence[Mapping[str, str]]) -> str:
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(rows[0]), delimiter="\t", lineterminator="\n")
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    writer = csv.DictWriter(buffer, columns, restval="n/a", delimiter="\t", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return buffer.getvalue()

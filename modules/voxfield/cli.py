@@ -27,6 +27,7 @@ commands
   describe STAGE                what a stage computes: inputs, outputs, settings, units, source
   check FILE... [--as KIND]     what would a stage say of these files?
   <family>.<stage> ...          run one stage (`voxfield segmentation.predict --help`)
+  each TABLE -- NAME STAGE ...  run several stages, one after the other, on every row of a table
   run PIPELINE [--config FILE]  run a pipeline with Snakemake
   verify RUN_DIR                hash every file of a run anew and compare it with its record
   report RUN_DIR                print where the report of a run is and what failed
@@ -153,10 +154,27 @@ def _launch(call: "Call", words: list[str], count: int) -> int:
     return launch([call.stage.name, *words], count)
 
 
+def _each(words: list[str]) -> int:
+    start = words.index("--") if "--" in words else len(words)
+    options = parse(
+        "each",
+        words[:start],
+        ("table", {"type": Path}),
+        ("--manifest", {"type": Path, "metavar": "FILE", "help": "what became of every row"}),
+        ("--seed", {"type": int, "default": 0}),
+    )
+    from voxfield.steps import run_steps, steps_of
+
+    counts = run_steps(steps_of(words[start:]), options.table, options.manifest, options.seed)
+    _say(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
+    return 0
+
+
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "list": _list,
     "describe": _describe,
     "check": _check,
+    "each": _each,
     "run": commands.run,
     "verify": commands.verify,
     "report": commands.report,

@@ -39,22 +39,19 @@ class Row:
 class Manifest:
     """A table of what became of every row, on disk as soon as it is known; without a path nothing is written."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *columns: str) -> None:
         self.path = path
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
-        self._write("row", "subject", "outcome", "message")
+        self.add(*columns)
 
-    def add(self, row: Row, subject: object) -> None:
+    def add(self, *values: object) -> None:
         """Write one line."""
-        message = " ".join(row.message.split())
-        self._write(row.number, "n/a" if subject is None else subject, row.outcome, message or "n/a")
-
-    def _write(self, *values: object) -> None:
         if self.path is not None:
+            texts = ["n/a" if value is None else " ".join(str(value).split()) or "n/a" for value in values]
             with self.path.open("a", encoding="utf-8", newline="") as stream:
-                csv.writer(stream, delimiter="\t", lineterminator="\n").writerow(values)
+                csv.writer(stream, delimiter="\t", lineterminator="\n").writerow(texts)
 
 
 def run_each(
@@ -68,14 +65,15 @@ def run_each(
     calls = [parse([fill(word, row, table_path) for word in words]) for row in rows]
     if not calls:
         raise InputError("holds no row; expected at least one", file=table_path)
-    cache, shared = InputCache(), _shared_inputs(calls)
+    cache, shared = InputCache(), shared_inputs(calls)
     numbered = Context(show=calls[0].show).progress(
         enumerate(calls, start=1), total=len(calls), desc=calls[0].stage.name
     )
-    kept, done = Manifest(manifest), []
+    kept, done = Manifest(manifest, "row", "subject", "outcome", "message"), []
     for number, call in numbered:
-        done.append(_run_row(number, call, cache, shared))
-        kept.add(done[-1], rows[number - 1].get("subject"))
+        row = Row(number, *run_row(call, cache, shared))
+        done.append(row)
+        kept.add(number, rows[number - 1].get("subject"), row.outcome, row.message)
     failed = [row for row in done if row.outcome == "failed"]
     if failed:
         lines = "\n".join(f"row {row.number}: {row.message}" for row in failed)
@@ -83,18 +81,23 @@ def run_each(
     return done
 
 
-def _shared_inputs(calls: Sequence[Call]) -> frozenset[str]:
+def shared_inputs(calls: Sequence[Call]) -> frozenset[str]:
+    """Names of the inputs that all calls share."""
     first = calls[0].inputs
     return frozenset(name for name in first if all(call.inputs.get(name) == first[name] for call in calls))
 
 
-def _run_row(number: int, call: Call, cache: InputCache, shared: frozenset[str]) -> Row:
+def run_row(
+    call: Call, cache: InputCache, shared: frozenset[str], before: Callable[[], None] = lambda: None
+) -> tuple[str, str]:
+    """Run one call unless it is current, `before` first; what became of it, and the reason where it failed."""
     try:
         if is_current(call):
-            return Row(number, "skipped")
+            return "skipped", ""
+        before()
         run(call, cache, shared)
     except VoxfieldError as error:
-        return Row(number, "failed", str(error))
+        return "failed", str(error)
     except Exception as error:  # noqa: BLE001  # a bug in one row must not cost the others; it is reported as one
-        return Row(number, "failed", f"bug: {type(error).__name__}: {error}")
-    return Row(number, "done")
+        return "failed", f"bug: {type(error).__name__}: {error}"
+    return "done", ""

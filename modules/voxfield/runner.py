@@ -27,10 +27,10 @@ from voxfield.records import (
     hash_file,
     package_versions,
     peak_memory_mb,
-    read_record,
     record_path,
     write_record,
 )
+from voxfield.removed import record_of, removed_place, sha256_of
 from voxfield.stage import Port, Stage
 from voxfield.workspace import Workspace
 
@@ -153,13 +153,13 @@ def is_current(call: Call) -> bool:
         if given is None:
             described[port.name] = [] if port.many else None
         elif isinstance(given, Path):
-            described[port.name] = {"sha256": hash_file(given)[0]} if given.exists() else {"sha256": ""}
+            described[port.name] = {"sha256": sha256_of(given)}
         else:
-            described[port.name] = [{"sha256": hash_file(path)[0]} for path in given if path.exists()]
+            described[port.name] = [{"sha256": sha256_of(path)} for path in given]
     key = run_key(call, settings, described)
     for path in call.outputs.values():
-        record = read_record(path) if path.exists() else None
-        if record is None or record.get("key") != key or record["output"]["sha256"] != hash_file(path)[0]:
+        record = record_of(path)
+        if record is None or record.get("key") != key or record["output"]["sha256"] != sha256_of(path):
             return False
     return True
 
@@ -273,6 +273,7 @@ def _publish(call: Call, produced: Mapping[str, Artifact], common: Mapping[str, 
             described[name] = hash_file(partial)
         for name in produced:
             record_path(call.outputs[name]).unlink(missing_ok=True)
+            removed_place(call.outputs[name]).unlink(missing_ok=True)
         for name, partial in partials.items():
             _replace(partial, call.outputs[name])
     finally:
