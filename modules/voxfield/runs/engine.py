@@ -12,6 +12,7 @@ from pathlib import Path
 
 from voxfield.errors import InputError, MachineError
 from voxfield.paths import resource_folder
+from voxfield.runs import slurm
 from voxfield.runs.folder import SETTINGS, read_marker, write_marker
 from voxfield.settings import unknown_key
 
@@ -23,7 +24,7 @@ class Engine:
     home     folder of the pipeline, with its Snakefile
     run      folder of the run, with its saved configuration
     profile  name of a profile that comes with the package, a folder, or None for the default
-    cores    CPU cores, or None for all
+    cores    CPU cores, or None for all of this machine; on a cluster None is no limit
     """
 
     home: Path
@@ -55,7 +56,15 @@ class Engine:
         words = [sys.executable, "-m", "snakemake", "--snakefile", str(self.home / "Snakefile")]
         words += ["--directory", str(self.run), "--configfile", str(self.run / SETTINGS)]
         words += ["--workflow-profile", str(profile_folder(self.profile))]
-        return [*words, "--cores", str(self.cores or os.cpu_count() or 1), *more]
+        return [*words, *self._workers(), *more]
+
+    def _workers(self) -> list[str]:
+        """Who does the jobs: the cores of this machine, or what the profile names, with names for jobs on Slurm."""
+        executor = executor_of(profile_folder(self.profile))
+        if executor == "local":
+            return ["--cores", str(self.cores or os.cpu_count() or 1)]
+        limit = ["--cores", str(self.cores)] if self.cores else []
+        return [*limit, *(slurm.options(self.run) if executor == "slurm" else [])]
 
     def dry_run(self, *more: str) -> int:
         """Say what would be done."""
@@ -111,6 +120,16 @@ def profile_folder(profile: str | None) -> Path:
 
 def _profiles() -> Path:
     return resource_folder("workflow") / "profiles"
+
+
+def executor_of(profile: Path) -> str:
+    """The executor that a profile names; `local` where it names none."""
+    import yaml
+
+    for name in ("profile.yaml", "profile.v9+.yaml", "config.yaml"):
+        if (profile / name).is_file():
+            return str((yaml.safe_load((profile / name).read_text()) or {}).get("executor", "local"))
+    return "local"
 
 
 def _child_cpu() -> float:
