@@ -29,6 +29,7 @@ FRAME = frozenset(
         "errors",
         "failure",
         "findings",
+        "intact",
         "options",
         "paths",
         "plugins",

@@ -8,6 +8,7 @@ from typing import Any
 
 from voxfield.artifacts import Limits, Table
 from voxfield.errors import InputError
+from voxfield.intact import load_intact
 from voxfield.runner import Call, Given
 from voxfield.settings import parse_assignments, unknown_key
 from voxfield.stage import Stage
@@ -91,7 +92,7 @@ def expand(words: Sequence[str]) -> list[Path]:
         place, colon, pattern = word[1:].rpartition(":")
         if not colon:
             raise InputError(f"{word!r} names no column; write @TABLE.tsv:COLUMN or @TABLE.tsv:NAME-{{COLUMN}}")
-        table = Table.load(Path(place))
+        table = load_intact(Table, Path(place))
         filled = pattern if PLACE.search(pattern) else f"{{{pattern}}}"
         paths.extend(Path(place).parent / fill(filled, row, Path(place)) for row in table.rows())
     return paths

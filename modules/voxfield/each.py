@@ -18,6 +18,7 @@ from voxfield.artifacts import Table
 from voxfield.command import fill
 from voxfield.context import Context
 from voxfield.errors import CohortError, InputError, VoxfieldError
+from voxfield.intact import load_intact
 from voxfield.runner import Call, InputCache, is_current, run
 
 
@@ -61,7 +62,7 @@ def run_each(
 
     `parse` makes a call from a command line; a mistake in any row's command stops before the first row runs.
     """
-    rows = Rows.load(table_path).rows()
+    rows = load_intact(Rows, table_path).rows()
     calls = [parse([fill(word, row, table_path) for word in words]) for row in rows]
     if not calls:
         raise InputError("holds no row; expected at least one", file=table_path)

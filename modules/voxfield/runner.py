@@ -20,7 +20,7 @@ from voxfield.codehash import code_hash
 from voxfield.context import Context
 from voxfield.errors import InputError
 from voxfield.findings import Findings
-from voxfield.paths import run_folder
+from voxfield.intact import load_intact
 from voxfield.records import (
     SCHEMA,
     describe_file,
@@ -28,7 +28,7 @@ from voxfield.records import (
     package_versions,
     peak_memory_mb,
     record_path,
-    write_record,
+    save_record,
 )
 from voxfield.removed import record_of, removed_place, sha256_of
 from voxfield.stage import Port, Stage
@@ -66,9 +66,7 @@ class InputCache:
         """Read and check one input."""
         if path in self._kept:
             return self._kept[path]
-        artifact = kind.load(path, limits=call.limits, findings=findings)
-        artifact.check(findings)
-        _agree_with_record(artifact)
+        artifact = load_intact(kind, path, call.limits, findings)
         if keep:
             self._kept[path] = artifact
         return artifact
@@ -206,24 +204,6 @@ def _load_one_of_many(path: Path, port: Port, call: Call, findings: Findings, ca
     return artifact
 
 
-def _agree_with_record(artifact: Artifact) -> None:
-    """Refuse a file that was changed after its record was written, or that lost its record inside a run folder."""
-    origin = artifact.origin
-    if origin is None:
-        return
-    if origin.record is None:
-        if run_folder(origin.path) is not None:
-            raise InputError("has no record although it lies in a run folder; make it anew", file=origin.path)
-        return
-    written = origin.record["output"]["sha256"]
-    if written != origin.sha256:
-        raise InputError(
-            f"was changed after it was written: sha256 {origin.sha256[:12]}, its record says {written[:12]}; "
-            "remove both to make it anew",
-            file=origin.path,
-        )
-
-
 def _describe_inputs(call: Call, inputs: Mapping[str, Any]) -> dict[str, Any]:
     seen_from = next(iter(call.outputs.values()))
 
@@ -260,7 +240,7 @@ def _checked_outputs(call: Call, result: Any, findings: Findings) -> dict[str, A
 
 def _publish(call: Call, produced: Mapping[str, Artifact], common: Mapping[str, Any]) -> None:
     partials: dict[str, Path] = {}
-    described: dict[str, tuple[str, int]] = {}
+    records: dict[str, Path] = {}
     try:
         for index, (name, artifact) in enumerate(produced.items()):
             target = call.outputs[name]
@@ -270,21 +250,22 @@ def _publish(call: Call, produced: Mapping[str, Artifact], common: Mapping[str, 
             partials[name] = partial
             artifact.save(partial)
             _flush(partial)
-            described[name] = hash_file(partial)
+            output = describe_file(target, *hash_file(partial), seen_from=target)
+            unit = getattr(artifact, "unit", None)
+            records[name] = target.with_name(f".vf{os.getpid()}-{index}.tmp")
+            content = {**common, "output": {**output, "name": name, "kind": artifact.kind}}
+            save_record(records[name], {**content, **({"unit": unit} if unit else {})})
+        # A disk that fills up does so before this line.
         for name in produced:
             record_path(call.outputs[name]).unlink(missing_ok=True)
             removed_place(call.outputs[name]).unlink(missing_ok=True)
         for name, partial in partials.items():
             _replace(partial, call.outputs[name])
+        for name, partial in records.items():
+            partial.replace(record_path(call.outputs[name]))
     finally:
-        for partial in partials.values():
+        for partial in (*partials.values(), *records.values()):
             _discard(partial)
-    for name, artifact in produced.items():
-        path = call.outputs[name]
-        sha256, size = described[name]
-        output = {**describe_file(path, sha256, size, seen_from=path), "name": name, "kind": artifact.kind}
-        unit = getattr(artifact, "unit", None)
-        write_record(path, {**common, "output": output, **({"unit": unit} if unit else {})})
 
 
 def _flush(path: Path) -> None:

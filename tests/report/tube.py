@@ -18,7 +18,7 @@ from voxfield.artifacts import (
     Table,
     VectorImage,
 )
-from voxfield.records import hash_file, write_record
+from voxfield.records import hash_file, record_path, save_record
 
 Floats = NDArray[np.float64]
 CLAIM = "grades 1 to 2 at 90 %: marginal coverage under exchangeable patients, from 60 calibration patients"
@@ -277,5 +277,5 @@ def _write(artifact: Artifact, path: Path, stage: str) -> Path:
         "peak_memory_mb": {"host": 412.0},
         "output": {"path": path.name, "sha256": sha256, "bytes": size, "name": "x", "kind": artifact.kind},
     }  # fmt: skip
-    write_record(path, record)
+    save_record(record_path(path), record)
     return path

@@ -10,7 +10,8 @@ from voxfield.errors import InputError
 from voxfield.paths import RUN_MARKER
 from voxfield.records import record_path
 
-OWN_FOLDERS = frozenset({".snakemake", "batches", "failures", "logs"})  # written by the run itself: no artifacts
+# Written by the run itself: no artifacts.
+OWN_FOLDERS = frozenset({".snakemake", "batches", "damaged", "failures", "logs"})
 SETTINGS = "config.yaml"  # the merged configuration, as it is saved with the run
 
 

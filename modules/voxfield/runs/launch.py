@@ -15,6 +15,7 @@ from voxfield.runs.engine import Engine, pipeline_folder, profile_folder
 from voxfield.runs.folder import SETTINGS, write_marker, write_whole
 from voxfield.runs.link import begin_from
 from voxfield.runs.live import wait_for_orphans
+from voxfield.runs.lock import hold
 from voxfield.runs.place import place_for
 from voxfield.runs.settle import sweep, until_settled
 from voxfield.runs.view import view_of
@@ -44,16 +45,18 @@ def run_pipeline(
             return Engine(home, view, profile, cores).dry_run()
     save = partial(_save, home=home, settings=settings, profile=profile, origin=place.origin)
     if place.origin is not None:
-        wait_for_orphans(place.origin)
-        begin_from(place.origin, place.run, save)
+        with hold(place.origin):
+            wait_for_orphans(place.origin)
+            begin_from(place.origin, place.run, save)
     place.run.mkdir(parents=True, exist_ok=True)
-    wait_for_orphans(place.run)
-    save(place.run)
-    engine = Engine(home, place.run, profile, cores)
-    sweep(place.run)
-    engine.unlock()
-    with engine.timed():
-        return until_settled(engine.command(), place.run)
+    with hold(place.run) as lock:
+        wait_for_orphans(place.run)
+        save(place.run)
+        engine = Engine(home, place.run, profile, cores)
+        sweep(place.run)
+        engine.unlock()
+        with engine.timed():
+            return until_settled(engine, lock)
 
 
 def _save(run: Path, home: Path, settings: Mapping[str, Any], profile: str | None, origin: Path | None = None) -> None:

@@ -1,7 +1,7 @@
-"""Start Snakemake until nothing new fails.
+"""Start Snakemake until nothing new fails, and nothing damaged is left.
 
 When some subjects fail, the rest goes on: the workflow is planned again without them, so that a training or a report
-uses whatever finished.
+uses whatever finished. Where a job met a damaged result, that is made anew and the job is tried again (`mend`).
 """
 
 import shutil
@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from voxfield.errors import MachineError
+from voxfield.runs.engine import Engine
 from voxfield.runs.failures import failures
+from voxfield.runs.mend import Mender
 from voxfield.runs.share import judge
 
 
@@ -19,18 +21,29 @@ def sweep(run: Path) -> None:
     """Forget the failures of earlier tries, and remove the unfinished files that a kill left behind."""
     for old in (run / "failures").glob("*.json"):
         old.unlink()
-    for partial in run.rglob(".vf*"):
+    unfinished = [*run.rglob(".vf*"), *(run / "failures").glob("*.tmp"), *(run / "batches").rglob("*.tmp")]
+    for partial in unfinished:
         sys.stderr.write(f"removing {partial.relative_to(run)}, left unfinished by a job that was killed\n")
         shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
 
 
-def until_settled(command: Sequence[str], run: Path) -> int:
-    """Run the workflow, and plan it again as long as new jobs fail. Raises what `share.judge` raises."""
+def until_settled(engine: Engine, lock: int) -> int:
+    """Run the workflow, and plan it again as long as new jobs fail. Raises what `share.judge` raises.
+
+    lock  descriptor of the lock on the run folder, which Snakemake holds as well
+    """
+    run = engine.run
     seen: set[str] = set()
+    mender = Mender(engine)
+    forced = mender.before()
     while True:
-        code = subprocess.call(list(command))
+        code = _snakemake(engine.command(*forced), lock)
         if code < 0 or code == 130:
             raise KeyboardInterrupt
+        again = mender.after()
+        forced = again or []
+        if again is not None:
+            continue
         failed = failures(run)
         known = {f"{f['subject']}/{f['stage']}" for f in failed}
         if code == 0 or known <= seen:
@@ -41,3 +54,13 @@ def until_settled(command: Sequence[str], run: Path) -> int:
         raise MachineError(f"Snakemake ended with exit code {code}; its messages are above")
     sys.stdout.write(f"{run / 'report' / 'index.html'}\n")
     return 0
+
+
+def _snakemake(command: Sequence[str], lock: int) -> int:
+    """Run Snakemake. Ctrl-C reaches it too: it ends its jobs, on a cluster as well, and is given the time for that."""
+    with subprocess.Popen(command, pass_fds=(lock,)) as process:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                continue

@@ -1,0 +1,96 @@
+"""Damaged results of a run: those that disagree with their records or lost them.
+
+Some of that is seen before a run is planned (`changed`), the rest by the stage that is given the file (`met`, see
+`voxfield.intact`) or by `voxfield verify`. What is to be made anew stands in `damaged/list.json` until it is there
+again, so that a kill in between forgets nothing.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from voxfield.errors import InputError, damage_in
+from voxfield.records import hash_file, read_record
+from voxfield.runs.folder import files_of, write_whole
+
+ASIDE = "damaged"
+LIST = "list.json"
+
+
+def changed(run: Path) -> dict[str, str]:
+    """Results that differ from their records in size, or in their hash: path in the run -> what is wrong.
+
+    Looks at sizes and times of all results and reads their records, but hashes only files that are later than those.
+    """
+    files = set(files_of(run))
+    found: dict[str, str] = {}
+    for file in files:
+        if file.suffix == ".json":
+            for made in (file.with_suffix(""), file.with_suffix(".nii.gz")):
+                if (made in files or made.is_dir()) and (fault := _difference(made, file)):
+                    found[made.relative_to(run).as_posix()] = fault
+    return found
+
+
+def _difference(made: Path, place: Path) -> str | None:
+    try:
+        record = read_record(made)
+        if record is None:
+            return None  # somebody else's JSON
+        size, written = record["output"]["bytes"], record["output"]["sha256"]
+    except (InputError, KeyError, TypeError):
+        return "its record can not be read"
+    found, latest = _size_and_time(made)
+    if found != size:
+        return f"holds {found} bytes, its record says {size}"
+    if latest > place.stat().st_mtime_ns:
+        if hash_file(made)[0] != written:
+            return "was changed after it was written"
+        place.touch()  # a copy that came in another order; it need not be hashed again
+    return None
+
+
+def _size_and_time(made: Path) -> tuple[int, int]:
+    """Bytes and last change (ns) of a file or of a folder's files."""
+    told = [p.stat() for p in made.rglob("*") if p.is_file()] if made.is_dir() else [made.stat()]
+    return sum(s.st_size for s in told), max((s.st_mtime_ns for s in told), default=0)
+
+
+def known_damage(run: Path) -> dict[str, str]:
+    """What `note_damage` wrote down and nobody has mended since."""
+    place = run / ASIDE / LIST
+    if not place.is_file():
+        return {}
+    listed = json.loads(place.read_text())
+    return {path: fault for path, fault in listed.items() if not is_sound(run / path)}
+
+
+def note_damage(run: Path, damage: Mapping[str, str]) -> None:
+    """Write down what is to be made anew, in place of what was written before."""
+    place = run / ASIDE / LIST
+    if damage:
+        place.parent.mkdir(exist_ok=True)
+        write_whole(place, json.dumps(damage, indent=1) + "\n")
+    else:
+        place.unlink(missing_ok=True)
+
+
+def is_sound(path: Path) -> bool:
+    """Whether a result is there and what its record says."""
+    try:
+        record = read_record(path) if path.exists() else None
+    except InputError:
+        return False
+    return record is not None and hash_file(path)[0] == record["output"]["sha256"]
+
+
+def met(run: Path) -> dict[Path, tuple[str, str]]:
+    """Notes of the jobs of this run that met a damaged result: its path in the run, and what is wrong with it."""
+    found: dict[Path, tuple[str, str]] = {}
+    for note in sorted((run / "failures").glob("*.json")):
+        told = damage_in(json.loads(note.read_text())["reason"])
+        path = os.path.relpath(run / told[0], run) if told else os.pardir
+        if told and not path.startswith(os.pardir):
+            found[note] = path, told[1]
+    return found
