@@ -1,8 +1,8 @@
 """How many scans of a cohort finished, and whether that is enough.
 
-The plan writes down who is in the cohort (`note_cohort`, from the Snakefile), the jobs write down what failed. A scan has
-finished when it has what the pipeline makes of it, and no job failed that it can not do without. Standard library only,
-since every start of Snakemake comes through here.
+The plan writes down who is in the cohort (`note_cohort`, from the Snakefile), the jobs write down what failed. A scan
+has finished when it has what the pipeline makes of it, and no job failed that it can not do without. Standard library
+only, since every start of Snakemake comes through here.
 """
 
 import json
@@ -21,10 +21,11 @@ COHORT = Path("batches", "cohort.json")
 
 @dataclass(frozen=True)
 class Share:
-    """finished of all scans, and the share of them that is needed."""
+    """finished of all, what they are called, and the share of them that is needed."""
 
     finished: int
     of: int
+    called: str
     needed: float
 
     @property
@@ -33,16 +34,25 @@ class Share:
         return self.finished >= self.needed * self.of
 
     def __str__(self) -> str:
-        return f"{self.finished} of {self.of} scans finished"
+        return f"{self.finished} of {self.of} {self.called} finished"
 
 
-def note_cohort(subjects: Iterable[str], product: str, *, optional: Collection[str] = (), run: Path = Path()) -> None:
+def note_cohort(
+    subjects: Iterable[str],
+    product: str,
+    *,
+    optional: Collection[str] = (),
+    called: str = "scans",
+    run: Path = Path(),
+) -> None:
     """Write down who is in the cohort.
 
-    product   a file that every scan has when it has finished, such as `sub-{subject}/page/index.html`
-    optional  rules that a scan can do without
+    product   a file that every subject has when it has finished, such as `sub-{subject}/page/index.html`
+    optional  rules that a subject can do without
+    called    what the subjects are
     """
-    text = json.dumps({"subjects": list(subjects), "product": product, "optional": sorted(optional)}, indent=0) + "\n"
+    content = {"subjects": list(subjects), "product": product, "optional": sorted(optional), "called": called}
+    text = json.dumps(content, indent=0) + "\n"
     place = run / COHORT
     if not place.is_file() or place.read_text(encoding="utf-8") != text:
         place.parent.mkdir(exist_ok=True)
@@ -57,7 +67,7 @@ def share_of(run: Path) -> Share | None:
     lost = {subject for subject, rule in failed_jobs(run) if rule not in cohort["optional"]}
     products = {subject: run / cohort["product"].format(subject=subject) for subject in cohort["subjects"]}
     finished = sum(subject not in lost and product.exists() for subject, product in products.items())
-    return Share(finished, len(products), _needed(run)) if products else None
+    return Share(finished, len(products), cohort["called"], _needed(run)) if products else None
 
 
 def judge(run: Path) -> None:
