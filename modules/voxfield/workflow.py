@@ -151,7 +151,7 @@ def _told(command: str, job: str, mark: str, done: str) -> str:
     done  what follows a success, removing the mark
     """
     start = f"printf '%s\\n' \"${{{{SLURM_JOB_ID:-}}}}\" {job} > {mark}"
-    failed = f"{RECORDER} {job} $?; rm -f {mark}; exit 1"
+    failed = f"{RECORDER} {job} $? || rm -f {mark}; exit 1"  # it ends with the code it is given
     return f"{start}; {command} 2> {{log:q}} && {done} || {{{{ {failed}; }}}}"
 
 
