@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxfield import __version__, processes
+from voxfield.cohorts.command import cohort
 from voxfield.errors import InputError, VoxfieldError
 from voxfield.options import parse
 from voxfield.runs import commands
@@ -25,10 +26,12 @@ USAGE = """usage: voxfield COMMAND ...
 commands
   list                          the stages that are installed
   describe STAGE                what a stage computes: inputs, outputs, settings, units, source
-  check FILE... [--as KIND]     what would a stage say of these files?
+  check FILE... [--as KIND]     what would a stage say of these files? A cohort.tsv: of all of its scans
+  cohort FOLDER [--pattern P]   a cohort table from BIDS, nnU-Net, DICOM or names of your own; lists what did not match
   <family>.<stage> ...          run one stage (`voxfield segmentation.predict --help`)
   each TABLE -- NAME STAGE ...  run several stages, one after the other, on every row of a table
   run PIPELINE [--config FILE]  run a pipeline with Snakemake
+  retry RUN_DIR                 repeat only what failed in a run
   verify RUN_DIR                hash every file of a run anew and compare it with its record
   report RUN_DIR                print where the report of a run is and what failed
 
@@ -174,8 +177,10 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "list": _list,
     "describe": _describe,
     "check": _check,
+    "cohort": cohort,
     "each": _each,
     "run": commands.run,
+    "retry": commands.retry,
     "verify": commands.verify,
     "report": commands.report,
 }
