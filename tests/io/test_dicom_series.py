@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dicom_files import IMPLICIT, PERSON, RLE, planes, write_enhanced, write_series
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from dicom_files import IMPLICIT, PERSON, RLE, planes, write_enhanced, write_series
 from strategies import affines, shapes
 from voxfield.artifacts import Image, Limits, RawFile
 from voxfield.context import Context

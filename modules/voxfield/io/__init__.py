@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from voxfield.io._checkpoint import read_checkpoint as read_checkpoint
     from voxfield.io._cohort import cohort as cohort
     from voxfield.io._convert import convert as convert
+    from voxfield.io._relabel import relabel as relabel
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
@@ -17,5 +18,6 @@ __getattr__, __dir__, __all__ = lazy(
         "convert": "_convert",
         "read_array": "_array_file",
         "read_checkpoint": "_checkpoint",
+        "relabel": "_relabel",
     },
 )
