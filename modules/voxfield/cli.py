@@ -33,6 +33,8 @@ commands
   run PIPELINE [--config FILE]  run a pipeline with Snakemake
   retry RUN_DIR                 repeat only what failed in a run
   verify RUN_DIR                hash every file of a run anew and compare it with its record
+  diff RUN_A RUN_B              settings, versions and numbers of two runs, paired by patient
+  export RUN_DIR --out FILE     pack a run without its patients' data, so that another site can repeat it
   report RUN_DIR                print where the report of a run is and what failed
 
 options
@@ -182,6 +184,8 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "run": commands.run,
     "retry": commands.retry,
     "verify": commands.verify,
+    "diff": commands.diff,
+    "export": commands.export,
     "report": commands.report,
 }
 

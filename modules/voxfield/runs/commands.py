@@ -25,12 +25,58 @@ def run(words: list[str]) -> int:
                         dry=options.dry)  # fmt: skip
 
 
+def retry(words: list[str]) -> int:
+    """`voxfield retry RUN_DIR`."""
+    options = parse(
+        "retry",
+        words,
+        ("run_dir", {"type": Path}),
+        ("--profile", {"metavar": "NAME", "help": "default, slurm, gpu or a folder (as the run was started last)"}),
+        ("--cores", {"type": int, "metavar": "N", "help": "CPU cores (all)"}),
+        ("-n", {"dest": "dry", "action": "store_true", "help": "say what would be done"}),
+    )
+    from voxfield.runs.retry import retry_run
+
+    return retry_run(options.run_dir, profile=options.profile, cores=options.cores, dry=options.dry)
+
+
 def verify(words: list[str]) -> int:
     """`voxfield verify RUN_DIR`."""
     options = parse("verify", words, ("run_dir", {"type": Path}))
     from voxfield.runs.verify import verify_run
 
     return verify_run(options.run_dir)
+
+
+def diff(words: list[str]) -> int:
+    """`voxfield diff RUN_A RUN_B`."""
+    options = parse(
+        "diff",
+        words,
+        ("run_a", {"type": Path, "help": "folder of a run, or an unpacked export"}),
+        ("run_b", {"type": Path}),
+        ("--json", {"type": Path, "metavar": "FILE", "help": "write everything as JSON"}),
+        ("--page", {"type": Path, "metavar": "FOLDER", "help": "write a page to look at"}),
+    )
+    from voxfield.runs.diff import diff_runs
+
+    return diff_runs(options.run_a, options.run_b, json_file=options.json, page=options.page)
+
+
+def export(words: list[str]) -> int:
+    """`voxfield export RUN_DIR --out FILE.tar.gz`."""
+    options = parse(
+        "export",
+        words,
+        ("run_dir", {"type": Path}),
+        ("--out", {"type": Path, "required": True, "metavar": "FILE.tar.gz"}),
+        ("--with", {"dest": "amount", "choices": ("records", "results", "all"), "default": "records",
+                    "help": "results: numbers of every subject; all: the files as well (records)"}),
+        ("--keep-ids", {"action": "store_true", "help": "no pseudonyms for subjects and patients"}),
+    )  # fmt: skip
+    from voxfield.runs.export import export_run
+
+    return export_run(options.run_dir, options.out, amount=options.amount, keep_ids=options.keep_ids)
 
 
 def report(words: list[str]) -> int:
