@@ -16,6 +16,8 @@ from voxfield.runs import slurm
 from voxfield.runs.folder import SETTINGS, read_marker, write_marker
 from voxfield.settings import unknown_key
 
+Job = tuple[str, str]  # inputs and shell line
+
 
 @dataclass(frozen=True)
 class Engine:
@@ -25,12 +27,14 @@ class Engine:
     run      folder of the run, with its saved configuration
     profile  name of a profile that comes with the package, a folder, or None for the default
     cores    CPU cores, or None for all of this machine; on a cluster None is no limit
+    more     further words for Snakemake, at every start
     """
 
     home: Path
     run: Path
     profile: str | None = None
     cores: int | None = None
+    more: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, run: Path, profile: str | None = None, cores: int | None = None) -> "Engine":
@@ -56,7 +60,7 @@ class Engine:
         words = [sys.executable, "-m", "snakemake", "--snakefile", str(self.home / "Snakefile")]
         words += ["--directory", str(self.run), "--configfile", str(self.run / SETTINGS)]
         words += ["--workflow-profile", str(profile_folder(self.profile))]
-        return [*words, *self._workers(), *more]
+        return [*words, *self._workers(), *self.more, *more]
 
     def _workers(self) -> list[str]:
         """Who does the jobs: the cores of this machine, or what the profile names, with names for jobs on Slurm."""
@@ -76,13 +80,32 @@ class Engine:
         if locks.is_dir() and any(locks.iterdir()):
             subprocess.run(self.command("--unlock"), check=True, capture_output=True)
 
-    def jobs(self) -> dict[str, tuple[str, str]]:
-        """Inputs and shell line of the job behind every output, as the workflow stands now."""
-        told = subprocess.run(self.command("--detailed-summary"), check=False, capture_output=True, text=True)
+    def jobs(self) -> dict[str, Job]:
+        """The job that every output was made with, as Snakemake wrote it down; `-` where there is no output yet."""
+        rows = [line.split("\t") for line in self._told("--detailed-summary").splitlines()]
+        return {row[0]: (row[4], row[5]) for row in rows[1:] if len(row) == 8}
+
+    def planned(self) -> dict[str, Job]:
+        """The job that would make every output now."""
+        found: dict[str, Job] = {}
+        inputs, outputs = "", ""
+        for line in self._told("--dry-run", "--forceall", "--printshellcmds", "--quiet", "host").splitlines():
+            kind, _, rest = line.partition(": ")
+            if line.startswith(("rule ", "localrule ")):
+                inputs = outputs = ""
+            elif kind == "    input":
+                inputs = rest
+            elif kind == "    output":
+                outputs = rest
+            elif kind == "Shell command":
+                found |= dict.fromkeys(outputs.split(", "), (inputs, rest))
+        return found
+
+    def _told(self, *more: str) -> str:
+        told = subprocess.run(self.command(*more), check=False, capture_output=True, text=True)
         if told.returncode != 0:
             raise MachineError(f"Snakemake could not plan the run: {told.stderr.strip()}", file=self.run)
-        rows = [line.split("\t") for line in told.stdout.splitlines()]
-        return {row[0]: (row[4], row[5]) for row in rows[1:] if len(row) == 8}
+        return told.stdout
 
     @contextmanager
     def timed(self) -> Iterator[None]:

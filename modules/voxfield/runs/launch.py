@@ -40,7 +40,7 @@ def run_pipeline(
     place = place_for(named, home, settings)
     place.tell(named)
     if dry:
-        with view_of(place.origin or place.run) as view:
+        with view_of(place.origin or place.run, "batches") as view:
             _save(view, home, settings, profile)
             return Engine(home, view, profile, cores).dry_run()
     save = partial(_save, home=home, settings=settings, profile=profile, origin=place.origin)

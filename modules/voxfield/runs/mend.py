@@ -32,7 +32,7 @@ class Mender:
         self._met: Counter[str] = Counter()
 
     def before(self) -> list[str]:
-        """Look the run over before it is planned; the words that tell Snakemake what to force."""
+        """Look the run over before it is planned; the outputs that Snakemake has to force."""
         run = self._engine.run
         return self._mend({**changed(run), **known_damage(run)})
 
@@ -53,8 +53,7 @@ class Mender:
             return []
         note_damage(self._engine.run, {**known_damage(self._engine.run), **damage})
         jobs = {output: shell for output, (_, shell) in self._engine.jobs().items()}
-        forced = mend(self._engine.run, jobs, damage)
-        return ["--forcerun", *forced] if forced else []
+        return mend(self._engine.run, jobs, damage)
 
 
 def mend(run: Path, jobs: Jobs, damage: Mapping[str, str]) -> list[str]:

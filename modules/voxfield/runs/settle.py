@@ -7,7 +7,7 @@ uses whatever finished. Where a job met a damaged result, that is made anew and 
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from voxfield.errors import MachineError
@@ -19,25 +19,32 @@ from voxfield.runs.share import judge
 
 def sweep(run: Path) -> None:
     """Forget the failures of earlier tries, and remove the unfinished files that a kill left behind."""
-    for old in (run / "failures").glob("*.json"):
+    for old in (run / "failures").rglob("*.json"):
         old.unlink()
+    remove_unfinished(run)
+
+
+def remove_unfinished(run: Path) -> None:
+    """Remove the files that jobs which were killed were writing."""
     unfinished = [*run.rglob(".vf*"), *(run / "failures").glob("*.tmp"), *(run / "batches").rglob("*.tmp")]
     for partial in unfinished:
         sys.stderr.write(f"removing {partial.relative_to(run)}, left unfinished by a job that was killed\n")
         shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
 
 
-def until_settled(engine: Engine, lock: int) -> int:
+def until_settled(engine: Engine, lock: int, behind: Callable[[], list[str]] = list) -> int:
     """Run the workflow, and plan it again as long as new jobs fail. Raises what `share.judge` raises.
 
-    lock  descriptor of the lock on the run folder, which Snakemake holds as well
+    lock    descriptor of the lock on the run folder, which Snakemake holds as well
+    behind  outputs to be made anew although Snakemake sees no reason; asked before every start
     """
     run = engine.run
     seen: set[str] = set()
     mender = Mender(engine)
     forced = mender.before()
     while True:
-        code = _snakemake(engine.command(*forced), lock)
+        forced += behind()
+        code = _snakemake(engine.command(*(["--forcerun", *forced] if forced else [])), lock)
         if code < 0 or code == 130:
             raise KeyboardInterrupt
         again = mender.after()

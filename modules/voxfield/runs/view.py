@@ -13,8 +13,8 @@ READ = ("metadata", "incomplete")  # what Snakemake knows of the jobs
 
 
 @contextmanager
-def view_of(run: Path) -> Iterator[Path]:
-    """A folder of links into `run`, without its failures; its batches, which a plan may write anew, are copies."""
+def view_of(run: Path, *copied: str) -> Iterator[Path]:
+    """A folder of links into `run`; of what a run writes for itself the folders `copied` are there, as copies."""
     with tempfile.TemporaryDirectory(prefix="voxfield-plan-") as scratch:
         view = Path(scratch)
         (view / ".snakemake").mkdir()
@@ -24,8 +24,9 @@ def view_of(run: Path) -> Iterator[Path]:
         for name in READ:
             if (run / ".snakemake" / name).is_dir():
                 (view / ".snakemake" / name).symlink_to(run / ".snakemake" / name)
-        if (run / "batches").is_dir():
-            shutil.copytree(run / "batches", view / "batches")
+        for name in copied:
+            if (run / name).is_dir():
+                shutil.copytree(run / name, view / name)
         yield view
 
 

@@ -1,0 +1,102 @@
+"""`voxfield retry RUN_DIR`: what failed, once more, and whatever had to do without it.
+
+The settings are those saved with the run. Only what is missing or older than its inputs is made, so that a finished
+result is left alone even if the package has changed since. What was made without the scans that come back is missing
+nothing and younger than its inputs: it is known by comparing two plans, with the failures and without.
+"""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from voxfield.errors import CohortError
+from voxfield.runs.engine import Engine, Job
+from voxfield.runs.failures import failures
+from voxfield.runs.folder import require_run
+from voxfield.runs.live import wait_for_orphans
+from voxfield.runs.lock import hold
+from voxfield.runs.settle import remove_unfinished, until_settled
+from voxfield.runs.view import view_of
+
+BY_TIME = ("--rerun-triggers", "mtime")
+AGAIN = "again"  # in failures/: notes of what is being tried again
+
+
+def retry_run(run: Path, *, profile: str | None = None, cores: int | None = None, dry: bool = False) -> int:
+    """Repeat what failed in a run. Raises what `share.judge` raises.
+
+    profile  where the jobs run; as when the run was started last if None
+    """
+    run = run.resolve()
+    require_run(run)
+    if dry:
+        with view_of(run, "batches", "failures") as view:
+            engine = replace(Engine.of(run, profile, cores), run=view, more=BY_TIME)
+            with _attempt(engine) as attempt:
+                forced = attempt.behind()
+                return engine.dry_run(*(["--forcerun", *forced] if forced else []))
+    with hold(run) as lock:
+        wait_for_orphans(run)
+        engine = replace(Engine.of(run, profile, cores), more=BY_TIME)
+        engine.unlock()
+        remove_unfinished(run)
+        with engine.timed(), _attempt(engine) as attempt:
+            return until_settled(engine, lock, attempt.behind)
+
+
+class Attempt:
+    """What was made without the scans that come back.
+
+    made_with  output -> the job that it was made with, before the attempt
+    """
+
+    def __init__(self, engine: Engine, made_with: dict[str, Job]) -> None:
+        self._engine = engine
+        self._made_with = made_with
+        self._asked: dict[str, tuple[Job, int]] = {}
+
+    def behind(self) -> list[str]:
+        """Finished outputs whose jobs, as they are planned now, differ from those that they were made with."""
+        if not self._made_with:
+            return []
+        for output, (job, time) in self._asked.items():
+            if self._time(output) not in (None, time):
+                self._made_with[output] = job
+        jobs = self._engine.planned()
+        late = {output: self._time(output) for output, job in jobs.items() if self._made_with.get(output, job) != job}
+        self._asked = {output: (jobs[output], time) for output, time in late.items() if time is not None}
+        return list(self._asked)
+
+    def _time(self, output: str) -> int | None:
+        place = self._engine.run / output
+        return place.stat().st_mtime_ns if place.exists() else None
+
+
+@contextmanager
+def _attempt(engine: Engine) -> Iterator[Attempt]:
+    """Set the notes of the failures aside, until it is known how this ended.
+
+    An attempt that is killed has decided nothing: the next one begins with the same notes.
+    """
+    notes = engine.run / "failures"
+    aside = notes / AGAIN
+    _move(aside, notes)
+    count = len(failures(engine.run))
+    sys.stderr.write(f"{count} failed before\n" if count else "nothing failed before; what is missing is made\n")
+    made_with = engine.planned() if count else {}
+    _move(notes, aside)
+    try:
+        yield Attempt(engine, made_with)
+    except CohortError:
+        shutil.rmtree(aside)
+        raise
+    shutil.rmtree(aside)
+
+
+def _move(source: Path, target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for note in source.glob("*.json"):
+        note.replace(target / note.name)
