@@ -54,7 +54,8 @@ def average_gradients(network: nn.Module) -> None:
         flying = [dist.all_reduce(_real(gradient), async_op=True) for gradient in gradients]
         for each in flying:
             each.wait()
-    torch._foreach_div_(gradients, count())
+    for gradient in gradients:
+        gradient.div_(count())
 
 
 def require_rowwise(network: nn.Module) -> None:

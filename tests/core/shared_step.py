@@ -3,11 +3,13 @@
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from voxfield import processes, sharing
+from voxfield.errors import MachineError
 
 ROWS = 5  # which two processes can not share evenly
 
@@ -33,8 +35,16 @@ def step() -> dict[str, Tensor]:
     return {"loss": loss.detach(), "outputs": seen.detach().clone()} | grown
 
 
+def refuse_different_checkpoints() -> None:
+    """Processes on the same step go on, others do not."""
+    processes.require_same_step(4)
+    with pytest.raises(MachineError, match=r"the processes go on from the steps \[0, 1"):
+        processes.require_same_step(processes.rank())
+
+
 if __name__ == "__main__":
     processes.join(torch.device("cpu"))
+    refuse_different_checkpoints()
     found = {name: torch.view_as_real(t) if t.is_complex() else t for name, t in step().items()}
     save_file({name: t.contiguous() for name, t in found.items()}, Path(f"{sys.argv[1]}.{processes.rank()}"))
     if processes.rank() == 1 and len(sys.argv) > 2:

@@ -1,8 +1,5 @@
 """Processes that share a batch: gradients of one process, whatever stands before, inside and after what is shared."""
 
-import os
-import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,27 +8,12 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from core.partners import run_together
 from core.shared_step import ROWS, step
 from voxfield import processes, sharing
 from voxfield.errors import SettingsError
 
-TESTS = Path(__file__).parents[1]
-
-
-def together(count: int, words: list[str]) -> list["subprocess.CompletedProcess[str]"]:
-    """What became of as many processes that know of each other."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    shared = {**os.environ, "MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    shared |= {"WORLD_SIZE": str(count), "PYTHONPATH": str(TESTS)}
-    started = [
-        subprocess.Popen([sys.executable, "-m", "core.shared_step", *words], env={**shared, "RANK": str(rank)},
-                         stderr=subprocess.PIPE, text=True)
-        for rank in range(count)
-    ]  # fmt: skip
-    said = [each.communicate(timeout=60)[1] for each in started]
-    return [subprocess.CompletedProcess(words, p.returncode, "", s) for p, s in zip(started, said, strict=True)]
+STEP = [sys.executable, "-m", "core.shared_step"]
 
 
 @pytest.mark.parametrize("count", [2, 3])
@@ -41,7 +23,7 @@ def test_gradients_are_those_of_one_process(count: int, tmp_path: Path) -> None:
     finally:
         torch.set_default_dtype(torch.float32)
     assert alone["outputs"].shape == (ROWS, 4)
-    for done in together(count, [str(tmp_path / "found")]):
+    for done in run_together(count, [*STEP, str(tmp_path / "found")]):
         assert done.returncode == 0, done.stderr
     each = [load_file(tmp_path / f"found.{rank}") for rank in range(count)]
     for name, tensor in alone.items():
@@ -51,7 +33,7 @@ def test_gradients_are_those_of_one_process(count: int, tmp_path: Path) -> None:
 
 
 def test_a_lost_partner_is_told(tmp_path: Path) -> None:
-    first, second = together(2, [str(tmp_path / "found"), "fail"])
+    first, second = run_together(2, [*STEP, str(tmp_path / "found"), "fail"])
     assert second.returncode == 5
     assert "PartnerLost: another of the processes is gone" in first.stderr
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from annotated_types import Ge, Gt, Le, Lt
 
+from voxfield import processes
 from voxfield.artifacts import Cohort, Image, Metrics, Model
 from voxfield.errors import InputError, SettingsError
 from voxfield.stage import Context, Resources, stage
@@ -21,7 +22,7 @@ class Pretraining(NamedTuple):
     metrics: Metrics
 
 
-@stage(resources=Resources(gpu=1, mem_mb=4000, runtime=60, threads=1), version=1)
+@stage(resources=Resources(gpu=1, mem_mb=4000, runtime=60, threads=1), version=1, distributed=True)
 def pretrain(
     cohort: Cohort,
     images: Sequence[Image],
@@ -55,7 +56,7 @@ def pretrain(
     network_options: of the network, each `name=value`.
     channels: of the stages, multiples of 4.
     steps: optimiser steps.
-    batch: images a step, each in two crops.
+    batch: images a step, each in two crops; several processes share them.
     learning_rate: at the peak of the schedule.
     weight_decay: of AdamW.
     average: decay of the moving average of the weights, which teaches, and is the result.
@@ -64,8 +65,9 @@ def pretrain(
     licence: of the images; travels with the model.
 
     Images that train are held in memory on the network's grid. A pre-training that was killed goes on from its last
-    checkpoint and ends with the same bytes. Raises InputError where no row is left to train on, SettingsError where
-    the images are too small for two crops.
+    checkpoint and ends with the same bytes. Several GPUs: `voxfield grading.pretrain --processes 4 ...`, the weights of
+    one process up to rounding. Raises InputError where no row is left to train on, SettingsError where the images are
+    too small for two crops.
 
     Source: Zhou et al. 2023 (PEAC), see `pretraining.peac`.
     """
@@ -81,6 +83,7 @@ def pretrain(
     from voxfield.grading.start import ENCODER, encoder_weights
     from voxfield.grading.trainer import Training
 
+    processes.require_share(batch)
     rows = _rows(cohort, images)
     grid = choose_grid([images[i] for i in rows], cells)
     if len(grid.axes) == 1:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from annotated_types import Ge, Gt, Le, Lt
 
+from voxfield import processes
 from voxfield.artifacts import Cohort, Image, Metrics, Model, Table
 from voxfield.errors import InputError, SettingsError
 from voxfield.stage import Context, Resources, stage
@@ -18,7 +19,7 @@ class Training(NamedTuple):
     metrics: Metrics
 
 
-@stage(resources=Resources(gpu=1, mem_mb=4000, runtime=60, threads=1), version=2)
+@stage(resources=Resources(gpu=1, mem_mb=4000, runtime=60, threads=1), version=2, distributed=True)
 def train(
     cohort: Cohort,
     images: Sequence[Image],
@@ -80,6 +81,7 @@ def train(
     The temperature comes from validation patients, the conformal quantile from calibration patients, one
     score each; test patients are looked at once, after everything is fixed. With fewer calibration patients than
     ceil(1 / (1 - coverage)) - 1, of a grade where coverage is per grade, none is certified (`not-certifiable`).
+    Several GPUs: `voxfield grading.train --processes 4 ...`, the weights of one process up to rounding.
 
     Settings
     algorithm: what is learnt from a batch; `supervised`, `mixup` and `co_teaching` from labelled scans; `adamixup`,
@@ -99,7 +101,7 @@ def train(
     hidden: width of the perceptron beside the straight line from features to the head; 0 for the line alone.
     head: `ordered` (proportional odds), `coral`, `corn` or `softmax`, or one of a plug-in; all take any loss.
     steps: optimiser steps.
-    batch: labelled scans a step; unlabelled ones come on top.
+    batch: labelled scans a step; unlabelled ones come on top. Several processes share them.
     learning_rate: at the peak of the schedule.
     weight_decay: of AdamW.
     average: decay of the moving average of the weights, which is the result.
@@ -137,6 +139,7 @@ def train(
     from voxfield.grading.splits import Fractions
     from voxfield.grading.study import plan_study
 
+    processes.require_share(batch)
     if len(images) != len(cohort):
         raise InputError(f"{len(images)} images for {len(cohort)} rows of the cohort; expected one for each row")
     if not channels or any(c < 4 or c % 4 for c in channels):

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from voxfield import processes, sharing
 from voxfield.errors import SettingsError
 from voxfield.grading import augment
 from voxfield.grading.algorithms.base import Batch, Inputs, Kind, Nets
@@ -24,6 +25,7 @@ from voxfield.grading.components import Component, Sizes
 from voxfield.grading.losses.ordinal import one_hot
 from voxfield.grading.rows import TrainingSet, on
 from voxfield.grading.schedule import Method, Plan, chances, draw, draw_by_chance, optimiser, schedule, step_seed
+from voxfield.grading.shared_network import together
 from voxfield.workspace import Workspace
 
 CHECKPOINT = "checkpoint"
@@ -74,7 +76,10 @@ class Training:
 
     def run(self, workspace: Workspace, progress: Callable[[range], Iterable[int]]) -> Any:
         """Train to the end, from the last checkpoint where there is one; returns the averaged network."""
+        processes.join(self.device)
+        sharing.require_rowwise(self.student)
         self.restore(workspace)
+        processes.require_same_step(self.step)
         for step in progress(range(self.step, self.plan.steps)):
             figures = self.advance(step)
             self.step = step + 1
@@ -85,7 +90,7 @@ class Training:
                 self._check()
                 if self._stale():
                     break
-                if not last:
+                if not last and processes.rank() == 0:
                     self.save(workspace)
         if self.best.weights:
             self.teacher.load_state_dict(self.best.weights)
@@ -107,6 +112,8 @@ class Training:
             group["lr"] = group["peak"] * schedule(step, self.plan.steps)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        for module in (self.student, self.parts):
+            sharing.average_gradients(module)
         self.optimiser.step()
         self._follow(step)
         return {"loss": float(loss.detach()), **figures}
@@ -114,20 +121,20 @@ class Training:
     def _nets(self, generator: torch.Generator) -> Nets:
         parts, teacher_parts = (dict(held.items()).get("algorithm") for held in (self.parts, self.teacher_parts))
         return Nets(
-            self.student,
-            self.teacher,
+            together(self.student),
+            together(self.teacher),
             lambda inputs, kind: self._view(inputs, kind, generator),
             self.method.loss,
             generator,
-            parts,
-            teacher_parts,
+            together(parts),
+            together(teacher_parts),
         )
 
     def _check(self) -> None:
         """Judge the moving average, and keep it where it is the best so far."""
         if self.judge is None:
             return
-        score = self.judge(self.teacher)
+        score = processes.agreed(self.judge(self.teacher) if processes.rank() == 0 else None)
         if score < self.best.score:
             weights = {name: tensor.detach().clone() for name, tensor in self.teacher.state_dict().items()}
             self.best = Best(score, self.step, weights)

@@ -24,7 +24,7 @@ class OperatorTraining(NamedTuple):
     metrics: Metrics
 
 
-@stage(resources=Resources(gpu=1, mem_mb=6000, runtime=120, threads=2), version=1)
+@stage(resources=Resources(gpu=1, mem_mb=6000, runtime=120, threads=2), version=1, distributed=True)
 def operator_train(
     problem: Problem,
     inputs: GridField,
@@ -60,7 +60,7 @@ def operator_train(
         neuraloperator, where it is installed), or that of an installed package (`voxfield.pde.operators`)
     arguments: of the network, such as width, levels and patch of lsm, or width, modes and layers of fno
     steps: updates of the weights
-    batch: samples of an update
+    batch: samples of an update; several processes share them
     learning_rate: highest rate of AdamW; a short warm-up, then half a cosine down to 0
     average: decay of the moving average of the weights, which is the result
     hold_out: share of the samples that is held out, drawn by seed
@@ -69,7 +69,8 @@ def operator_train(
 
     Pairs are also shown under the exchanges and reflections of the axes that the box, its points and the forcing allow.
     Where the classical solve is better, the finding is `classical-better`. A training that was killed goes on from its
-    last checkpoint and ends with the same bytes. Raises InputError for pairs on different points, values that are not
+    last checkpoint and ends with the same bytes. Several GPUs: `voxfield pde.operator_train --processes 4 ...`, the
+    weights of one process up to rounding. Raises InputError for pairs on different points, values that are not
     finite, and fields that do not vary; SettingsError for another kind of problem and an unknown network.
     """
     from voxfield.pde.operators import weights_of

@@ -18,7 +18,7 @@ class Pretraining(NamedTuple):
     metrics: Metrics
 
 
-@stage(resources=Resources(gpu=1, mem_mb=8000, runtime=240, threads=2), version=1)
+@stage(resources=Resources(gpu=1, mem_mb=8000, runtime=240, threads=2), version=1, distributed=True)
 def pretrain(
     cohort: Cohort,
     images: Sequence[Image],
@@ -49,7 +49,7 @@ def pretrain(
 
     Settings
     steps: updates of the weights
-    batch: pairs of patches of an update
+    batch: pairs of patches of an update; several processes share them
     patch: voxels of a patch along R, A, S; multiples of `cell` and of what the network halves
     architecture: as in `segmentation.train`, but none that has a loss of its own
     channels: features of each level, finest first
@@ -64,7 +64,8 @@ def pretrain(
     licence: of the scans; written into the model
 
     Scans of rows that are trained on are held in memory. A pre-training that was killed goes on from its last
-    checkpoint and ends with the same bytes. Raises InputError where no row is left to train on.
+    checkpoint and ends with the same bytes. Several GPUs: `voxfield segmentation.pretrain --processes 4 ...`, the
+    weights of one process up to rounding. Raises InputError where no row is left to train on.
 
     Source: masked volumes with mining of hard cells, see `pretraining._masking`; anatomical alignment after Alice, see
     `pretraining._alignment`.

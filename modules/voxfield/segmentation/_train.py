@@ -114,8 +114,8 @@ def train(
     Raises InputError for images and masks on different grids, a sparse mask without unannotated voxels,
     masks that are all empty, a patient in two splits. The weights are those of the last step: no choice is
     made on the validation scans. A training that was killed goes on from its last checkpoint and ends with
-    the same bytes. Several GPUs: `torchrun --nproc-per-node 4 -m voxfield segmentation.train ...`, the weights of one
-    process up to rounding.
+    the same bytes, with as many processes. Several GPUs: `voxfield segmentation.train --processes 4 ...`, the
+    weights of one process up to rounding.
     """
     from voxfield.segmentation import _scans, _survey, _training
     from voxfield.segmentation._optimise import Schedule

@@ -22,6 +22,8 @@ from torch import Tensor, nn
 
 from voxfield.errors import SettingsError
 from voxfield.grading.networks.base import Beside, GradeNetwork
+from voxfield.processes import count
+from voxfield.sharing import mine
 
 LEAST_CELLS = 2  # along a side of the last maps: instance normalisation of one cell is always 0
 
@@ -55,7 +57,7 @@ class SiameseNet(GradeNetwork):
             stride=2 ** (len(channels) - 1),
             **beside,
         )
-        self.patch, self.dropout = patch, nn.Dropout(dropout)
+        self.patch, self.dropout = patch, PairDropout(dropout)
 
     def look(self, image: Tensor) -> Tensor:
         """What the head sees of images (n, 1, x, y): (n, 2 c), one compartment after the other."""
@@ -70,6 +72,25 @@ class SiameseNet(GradeNetwork):
             )
         pooled: Tensor = self.dropout(self.pool(self.trunk(both)))
         return torch.cat(pooled.chunk(2), dim=1)
+
+
+class PairDropout(nn.Module):  # type: ignore[misc]
+    """Dropout of (2 n, c), both compartments of n images: what is drawn does not hang on who goes through which.
+
+    Of several processes each draws for the images of all and takes its own.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Entries hidden while training, the others scaled up."""
+        if not self.training:
+            return rows
+        images, width = len(rows) // 2, rows.shape[1]
+        kept = nn.functional.dropout(rows.new_ones(2, images * count(), width), self.share)
+        return rows * kept[:, list(mine(images * count()))].flatten(0, 1)
 
 
 class RowsThenColumn(nn.Module):  # type: ignore[misc]

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from voxfield import processes, sharing
 from voxfield.errors import SettingsError
 from voxfield.pde.operators import weights_of
 from voxfield.pde.operators._symmetry import Symmetry
@@ -94,18 +95,22 @@ class Training:
 
     def run(self, workspace: Workspace, progress: Callable[[range], Iterable[int]] = iter) -> nn.Module:
         """Train to the end, from the last checkpoint where there is one; the averaged network."""
+        processes.join(self.device)
+        sharing.require_rowwise(self.network)
         self._restore(workspace)
+        processes.require_same_step(self.step)
         for step in progress(range(self.step, self.plan.steps)):
             self.losses.append(self.advance(step))
             self.step = step + 1
-            if self.step % self.plan.checkpoint_every == 0 and self.step < self.plan.steps:
+            if self.step % self.plan.checkpoint_every == 0 and self.step < self.plan.steps and processes.rank() == 0:
                 self._save(workspace)
         return self.average
 
     def advance(self, step: int) -> float:
         """One update; its loss. Raises SettingsError where the training diverged."""
         inputs, known = (part.to(self.device) for part in self.examples.draw(self.plan, step))
-        loss = relative_error(self.network(inputs, self.examples.places.to(self.device)), known)
+        places = self.examples.places.to(self.device)
+        loss = relative_error(sharing.shared(lambda rows: self.network(rows, places), inputs), known)
         if not torch.isfinite(loss):
             raise SettingsError(
                 f"training diverged: the loss of step {step} is {float(loss.detach())}; "
@@ -115,6 +120,7 @@ class Training:
             group["lr"] = self.plan.rate(step)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        sharing.average_gradients(self.network)
         nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT)
         self.optimiser.step()
         decay = min(self.plan.average, (1 + step) / (10 + step))

@@ -5,6 +5,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from voxfield.sharing import shared
+
 MOMENTUM = 0.99
 EMBEDDING = 16  # channels
 OUTPUTS = 2 + EMBEDDING  # intensity, foreseen loss, embedding
@@ -29,5 +31,5 @@ class Siblings(nn.Module):  # type: ignore[misc]
     def teach(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """What the teacher foresees, (b, x, y, z), and its embedding, (b, e, x, y, z)."""
         with torch.no_grad():
-            outputs = self.teacher(images)
+            outputs = shared(self.teacher, images)
         return outputs[:, 1], outputs[:, 2:]

@@ -9,6 +9,7 @@ from torch import Tensor
 from voxfield.segmentation._optimise import layout, mixed_precision, step_generator
 from voxfield.segmentation.pretraining import _alignment, _masking, _views
 from voxfield.segmentation.pretraining._siblings import Siblings
+from voxfield.sharing import shared
 
 CANDIDATES = 4
 
@@ -44,7 +45,7 @@ class Task:
             easy = _masking.cells(foreseen.float(), self.cell)
             hidden = _masking.hide(easy, self.share, step / self.steps, generator)
             shown = first * ~_masking.spread(hidden, first[:, 0].shape, self.cell)[:, None]
-            outputs = both.student(shown).float()
+            outputs = shared(both.student, shown).float()
             keys = _alignment.regions(both.teach(second)[1].float())
         tell, error = _masking.told(first[:, 0], outputs[:, 0], hidden, self.cell)
         foresee = _masking.foresight_loss(_masking.cells(outputs[:, 1], self.cell), error, hidden)
