@@ -40,7 +40,7 @@ def write_notes(job: Sequence[str], code: int, *, reason: str = "", slurm_job: s
         return
     if job[0] != "--rows":
         place, subject, stage, log = job
-        _note(run / place, _content(subject, stage, reason or _reason(run / log, code), log, code, slurm_job))
+        _note(run / place, _content(subject, stage, reason or _reason(run / log, code), log, code, slurm_job, run))
         return
     table, manifest, rule, stage, log = job[1:]
     blamed = _blamed(run / table, run / manifest, reason or _reason(run / log, code), code)
@@ -51,7 +51,7 @@ def write_notes(job: Sequence[str], code: int, *, reason: str = "", slurm_job: s
             place.unlink(missing_ok=True)
             continue
         own = _own_log(subject, stage, log, run)
-        _note(place, _content(subject, stage, blamed[subject], own, code, slurm_job))
+        _note(place, _content(subject, stage, blamed[subject], own, code, slurm_job, run))
 
 
 def _write_steps(job: Sequence[str], code: int, reason: str, slurm_job: str, run: Path) -> None:
@@ -68,7 +68,7 @@ def _write_steps(job: Sequence[str], code: int, reason: str, slurm_job: str, run
             (run / "failures" / f"{row['subject']}.{row['step']}.json").unlink(missing_ok=True)
     for (subject, step), why in blamed.items():
         own = _own_log(subject, stages[step], log, run)
-        content = _content(subject, stages[step], why, own, code, slurm_job)
+        content = _content(subject, stages[step], why, own, code, slurm_job, run)
         _note(run / "failures" / f"{subject}.{step}.json", content)
 
 
@@ -81,11 +81,19 @@ def _own_log(subject: str, stage: str, log: str, run: Path) -> str:
     return str(own)
 
 
-def _content(subject: str, stage: str, reason: str, log: str, code: int, slurm_job: str) -> dict[str, object]:
+def _content(
+    subject: str, stage: str, reason: str, log: str, code: int, slurm_job: str, run: Path
+) -> dict[str, object]:
     content = {"subject": subject, "stage": stage, "exit_code": code, "reason": reason, "log": Path(log).as_posix()}
     if slurm_job:
-        content["slurm_job"] = slurm_job
+        content |= {"slurm_job": slurm_job, "slurm_log": _slurm_log(slurm_job, run)}
     return content
+
+
+def _slurm_log(number: str, run: Path) -> str:
+    """What Slurm kept of a job, relative to the run folder."""
+    found = sorted((run / "logs" / "slurm").rglob(f"{number}.log"))
+    return found[0].relative_to(run).as_posix() if found else ""
 
 
 def _note(place: Path, content: dict[str, object]) -> None:

@@ -40,7 +40,7 @@ def live_jobs(run: Path) -> Mapping[str, str]:
     """
     if not (run / LOGS).is_dir():
         return {}
-    told = _ask("squeue", "--me", "--noheader", "--array", "--format", "%i|%j|%T")
+    told = _ask("squeue", "--me", "--noheader", "--array", "--format", "%A|%j|%T")
     if told is None:
         raise MachineError("has jobs on Slurm, and squeue does not answer; try again where it does", file=run)
     rows = [line.split("|") for line in told.splitlines()]
@@ -55,12 +55,6 @@ def ending(job: str) -> str:
     if not state:
         return f"Slurm job {job} ended before it could say why"
     return f"Slurm job {job} {ENDINGS.get(state, 'ended before it could say why')} ({state})"
-
-
-def log_of(run: Path, job: str) -> str:
-    """What Slurm kept of a job that failed, relative to the run folder; empty if there is nothing."""
-    found = sorted((run / LOGS).rglob(f"{job}.log"))
-    return found[0].relative_to(run).as_posix() if found else ""
 
 
 def _ask(*words: str) -> str | None:
