@@ -91,11 +91,13 @@ class Batches:
         last = {subject: batch for batch, subjects in written.items() for subject in subjects}
         found: dict[str, list[str]] = {}
         for batch, subjects in written.items():
-            # A scan that is to be made anew on its own comes into a second batch, and belongs to that.
-            found[batch] = [subject for subject in subjects if subject in live and last[subject] == batch]
+            found[batch] = [subject for subject in subjects if subject in live]
             manifest = self._folder / f"{batch}.done.tsv"
             lines = _read(manifest) if manifest.is_file() else []
-            if not all(self._holds(line) for line in lines if line["subject"] in found[batch]):
+            # A scan that is to be made anew on its own comes into a second batch, and belongs to that. It stays in the
+            # first one's table as well: with other inputs Snakemake would run that again.
+            own = [subject for subject in found[batch] if last[subject] == batch]
+            if not all(self._holds(line) for line in lines if line["subject"] in own):
                 manifest.unlink()
         return found
 

@@ -5,6 +5,7 @@ Some of that is seen before a run is planned (`changed`), the rest by the stage 
 again, so that a kill in between forgets nothing.
 """
 
+import base64
 import json
 import os
 from collections.abc import Mapping
@@ -28,12 +29,12 @@ def changed(run: Path) -> dict[str, str]:
     for file in files:
         if file.suffix == ".json":
             for made in (file.with_suffix(""), file.with_suffix(".nii.gz")):
-                if (made in files or made.is_dir()) and (fault := _difference(made, file)):
+                if (made in files or made.is_dir()) and (fault := _difference(made, file, run)):
                     found[made.relative_to(run).as_posix()] = fault
     return found
 
 
-def _difference(made: Path, place: Path) -> str | None:
+def _difference(made: Path, place: Path, run: Path) -> str | None:
     try:
         record = read_record(made)
         if record is None:
@@ -44,7 +45,7 @@ def _difference(made: Path, place: Path) -> str | None:
     found, latest = _size_and_time(made)
     if found != size:
         return f"holds {found} bytes, its record says {size}"
-    if latest > place.stat().st_mtime_ns:
+    if latest > max(_time(place), _time(_note_of_snakemake(made, run))):
         if hash_file(made)[0] != written:
             return "was changed after it was written"
         place.touch()  # a copy that came in another order; it need not be hashed again
@@ -55,6 +56,16 @@ def _size_and_time(made: Path) -> tuple[int, int]:
     """Bytes and last change (ns) of a file or of a folder's files."""
     told = [p.stat() for p in made.rglob("*") if p.is_file()] if made.is_dir() else [made.stat()]
     return sum(s.st_size for s in told), max((s.st_mtime_ns for s in told), default=0)
+
+
+def _time(place: Path) -> int:
+    return place.stat().st_mtime_ns if place.exists() else 0
+
+
+def _note_of_snakemake(made: Path, run: Path) -> Path:
+    """Where Snakemake notes what it knows of an output, just after it gave that the time of the job's end."""
+    name = made.relative_to(run).as_posix()
+    return run / ".snakemake" / "metadata" / base64.urlsafe_b64encode(name.encode()).decode()
 
 
 def known_damage(run: Path) -> dict[str, str]:
