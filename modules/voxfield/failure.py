@@ -19,6 +19,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+LAST_WORDS = "; last words: "  # of somebody else: they may name hosts, users and folders, and go into no report
+
 
 def main(words: list[str]) -> int:
     """Write the notes; returns the exit code of the failed stage."""
@@ -129,7 +131,8 @@ def _reason(log: Path, code: int) -> str:
     errors = [line for line in lines if line.startswith("error: ")]
     if errors:
         return errors[-1].removeprefix("error: ")
-    return lines[-1] if lines else f"ended with exit code {code}"
+    ended = f"ended with exit code {code}"
+    return f"{ended}{LAST_WORDS}{lines[-1]}" if lines else ended
 
 
 if __name__ == "__main__":
