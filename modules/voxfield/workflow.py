@@ -32,7 +32,7 @@ from voxfield.registry import module_of, names
 from voxfield.settings import unknown_key
 
 SUBJECT = re.compile(r"[A-Za-z0-9-]+")
-RESOURCE_NAMES = ("gpu", "mem_mb", "runtime", "threads")
+RESOURCE_NAMES = ("gpu", "mem_mb", "runtime", "threads", "processes")
 FILE_COLUMNS = frozenset(
     {"image", "velocity", "annotation", "lumen", "observed", "points", "mesh", "truth"}
     | {"phase_1", "phase_2", "phase_3", "magnitude"}
@@ -112,6 +112,8 @@ class Stages:
             *(f"--out-{flag.replace('_', '-')} {{output.{flag}:q}}" for flag in outputs.split()),
         ]
         words += ["{params.settings}", "--seed", "{params.seed}"]
+        if (count := self._need(name)["processes"]) > 1:
+            words.append(f"--processes {count}")
         if more:
             words.append(more)
         place = f"failures/{subject or 'cohort'}.{{rule}}"
@@ -125,6 +127,8 @@ class Stages:
         `inputs` names the flags of what the scans share, bound to the rule's inputs; `columns` says what stands behind
         the other flags, with `{column}` for the value of a row. The scans that fail are written down in `failures/`.
         """
+        if self._need(name)["processes"] > 1:
+            raise SettingsError(f"resources of {name}: it goes through scans one by one, processes train one model")
         table = "batches/{rule}/{wildcards.batch}.tsv"
         rows = "batches/{rule}/{wildcards.batch}.rows"  # row by row; the manifest only comes with the last one
         words = [*_command(name, inputs), f"--each {table} --manifest {rows}"]
@@ -134,8 +138,10 @@ class Stages:
         return batch_line(" ".join(words), f"--rows {table} {rows} {{rule}} {name} {{log:q}}", rows)
 
     def _need(self, name: str) -> dict[str, int]:
-        defaults = {"gpu": 0, "mem_mb": 2000, "runtime": 30, "threads": 1}
-        return {**defaults, **self._resources.get(name, {})}
+        """Of a stage; each of its processes has the GPUs, memory and threads that are told for one."""
+        defaults = {"gpu": 0, "mem_mb": 2000, "runtime": 30, "threads": 1, "processes": 1}
+        need = {**defaults, **self._resources.get(name, {})}
+        return need | {key: need["processes"] * need[key] for key in ("gpu", "mem_mb", "threads")}
 
 
 def _command(name: str, inputs: str) -> list[str]:
@@ -264,7 +270,10 @@ def _read_resources(overrides: Mapping[str, Mapping[str, int]] | None) -> dict[s
     for name, need in (overrides or {}).items():
         merged[name] = {**merged.get(name, {}), **need}
     for name, need in merged.items():
-        for key in need:
+        for key, value in need.items():
             if key not in RESOURCE_NAMES:
                 raise SettingsError(f"resources of {name}: {unknown_key(key, RESOURCE_NAMES)}", file=place)
+            least = 0 if key == "gpu" else 1
+            if type(value) is not int or value < least:
+                raise SettingsError(f"resources of {name}: {key} is {value!r}; expected a whole number from {least} on")
     return merged
