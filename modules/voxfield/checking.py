@@ -84,7 +84,19 @@ def check_files(
         for line in verdict.lines():
             told = line.encode("utf-8", "backslashreplace").decode()  # a file's name may be no text
             sys.stdout.write(f"{told}\n")
-    return max([verdict.error.exit_code for verdict in verdicts if verdict.error is not None], default=0)
+    codes = [verdict.error.exit_code for verdict in verdicts if verdict.error is not None]
+    if kind is None and schema is None:
+        codes += [_check_cohort(verdict, labels, max_voxels) for verdict in verdicts]
+    return max(codes, default=0)
+
+
+def _check_cohort(verdict: Verdict, labels: Sequence[int] | None, max_voxels: float | None) -> int:
+    """Go through the scans of a table that pipelines would take, which is a sound TSV; a `.csv` is but a table."""
+    if verdict.kind != Cohort.kind or verdict.error is not None or not verdict.file.name.endswith(".tsv"):
+        return 0
+    from voxfield.checking_cohort import check_scans
+
+    return check_scans(verdict.file, labels, Limits() if max_voxels is None else Limits(max_voxels=int(max_voxels)))
 
 
 def judge(

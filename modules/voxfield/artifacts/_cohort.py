@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from voxfield.artifacts._base import DEFAULT_LIMITS, Inspection, Limits
@@ -28,7 +28,7 @@ class Cohort(Table):
     patient      whose scan it is, where patients have several; a patient stays within one split
     split        such as train, calibration, test
     annotation   "dense" or "sparse"; sparse masks need the value of `unannotated` voxels, since 0 would train
-                 as background
+                 as background. In tables of pipelines it is the file of the label map
     unannotated  that value, 255 by convention, never 0
     grade        0 to 4; nothing where it is unknown
 
@@ -87,8 +87,8 @@ def _check_annotation(cohort: Cohort, inspection: Inspection) -> None:
     nothing = [None] * len(cohort)
     kinds, values = (cohort.columns.get(name, nothing) for name in ("annotation", "unannotated"))
     for row, (how, value) in enumerate(zip(kinds, values, strict=True), start=1):
-        if how is not None and how not in ANNOTATIONS:
-            inspection.refuse(f"row {row}: annotation {how!r}; expected one of {', '.join(ANNOTATIONS)}")
+        if how is not None and how not in ANNOTATIONS and not PurePath(how).suffix:
+            inspection.refuse(f"row {row}: annotation {how!r}; expected one of {', '.join(ANNOTATIONS)}, or a file")
         if value is not None and (not isinstance(value, int) or value == 0):
             inspection.refuse(f"row {row}: unannotated is {value!r}; expected a label other than 0, 255 by convention")
         if how == "sparse" and value is None:
