@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,11 @@ from voxfield.errors import SettingsError
 from voxfield.settings import parse_assignments, unknown_key
 from voxfield.settings_yaml import load_yaml
 
-GENERAL = {"min_success": 0.9}  # keys of every pipeline: the share of the scans that have to finish, or the run fails
-MANNER = frozenset({"batch", "min_success", "resources"})  # how a run is carried out; what comes out does not follow
+# Keys of every pipeline: the share of the scans that have to finish, or the run fails; what stages need.
+GENERAL: Mapping[str, Any] = {"min_success": 0.9, "resources": {}}
+MANNER = frozenset(
+    {"batch", "keep", "min_success", "resources"}
+)  # how a run is carried out; what comes out does not follow
 
 
 def merged_config(home: Path, config: Path | None, assignments: Sequence[str]) -> dict[str, Any]:
@@ -51,7 +55,7 @@ def of_results(found: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str
 
 
 def _defaults(home: Path) -> dict[str, Any]:
-    return {**GENERAL, **load_yaml(home / "config.yaml")}
+    return {**deepcopy(dict(GENERAL)), **load_yaml(home / "config.yaml")}
 
 
 def _completed(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

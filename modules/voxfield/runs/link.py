@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from voxfield.batches import REMOVED
 from voxfield.errors import MachineError
 from voxfield.records import hash_file, record_path
 from voxfield.runs.folder import files_of, recorded_output
@@ -57,7 +58,8 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 def _link_results(origin: Path, run: Path) -> int:
     """Link every artifact with its record; returns how many. Those that are gone or damaged are told."""
-    found = [(place, *told) for place in files_of(origin) if (told := recorded_output(place, origin))]
+    files = list(files_of(origin))
+    found = [(place, *told) for place in files if (told := recorded_output(place, origin))]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing leaves the interpreter to others
         sound = list(pool.map(lambda entry: _is_sound(entry[1], entry[2]), found))
     for (place, artifact, _), good in zip(found, sound, strict=True):
@@ -68,6 +70,9 @@ def _link_results(origin: Path, run: Path) -> int:
         for file in _files_in(artifact):
             link_or_copy(file, run / file.relative_to(origin))
         link_or_copy(place, run / record_path(name))
+    for place in files:
+        if place.name.endswith(REMOVED):  # `keep` let the file go; it counts as made
+            link_or_copy(place, run / place.relative_to(origin))
     return sum(sound)
 
 
