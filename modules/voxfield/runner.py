@@ -31,6 +31,7 @@ from voxfield.records import (
     save_record,
 )
 from voxfield.removed import record_of, removed_place, sha256_of
+from voxfield.runs.earlier import Earlier, made_earlier
 from voxfield.stage import Port, Stage
 from voxfield.workspace import Workspace
 
@@ -86,6 +87,10 @@ def run(call: Call, cache: InputCache | None = None, shared: frozenset[str] = fr
     inputs = _load_inputs(call, findings, cache or InputCache(), shared)
     described = _describe_inputs(call, inputs)
     key = run_key(call, settings, described)
+    if taken := made_earlier(call.outputs, key, call.device):
+        if processes.rank() == 0:
+            _publish(call, taken.outputs, taken.common)
+        return taken.findings
     first = call.outputs[next(p.name for p in call.stage.outputs if p.name in call.outputs)]
     workspace = Workspace(first.with_name(f"{first.name}.work"), key)
     context = Context(call.seed, call.device, call.show and processes.rank() == 0, findings, workspace)
@@ -238,7 +243,7 @@ def _checked_outputs(call: Call, result: Any, findings: Findings) -> dict[str, A
     return produced
 
 
-def _publish(call: Call, produced: Mapping[str, Artifact], common: Mapping[str, Any]) -> None:
+def _publish(call: Call, produced: Mapping[str, Artifact | Earlier], common: Mapping[str, Any]) -> None:
     partials: dict[str, Path] = {}
     records: dict[str, Path] = {}
     try:
