@@ -12,9 +12,7 @@ from voxfield.settings_yaml import load_yaml
 
 # Keys of every pipeline: the share of the scans that have to finish, or the run fails; what stages need.
 GENERAL: Mapping[str, Any] = {"min_success": 0.9, "resources": {}}
-MANNER = frozenset(
-    {"batch", "keep", "min_success", "resources"}
-)  # how a run is carried out; what comes out does not follow
+MANNER = frozenset({"batch", "keep", "min_success", "resources"})  # how a run is carried out; no result follows
 
 
 def merged_config(home: Path, config: Path | None, assignments: Sequence[str]) -> dict[str, Any]:
