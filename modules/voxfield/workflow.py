@@ -238,6 +238,11 @@ def graded_images(table: str, *, sides: bool) -> dict[str, dict[str, str]]:
     return rows
 
 
+def series_flag(row: Mapping[str, str]) -> str:
+    """Which series of a DICOM folder a row of a cohort table means, as a flag of `io.convert`."""
+    return f"--set series={shlex.quote(row['series'])}" if row.get("series") else ""
+
+
 def _located(column: str, value: str, folder: Path) -> str:
     return str(folder / value) if column in FILE_COLUMNS else value
 

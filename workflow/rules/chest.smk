@@ -1,24 +1,6 @@
 # Chest CT: airway phantoms, CT simulated around labels, and the lungs of any CT. The pipeline says where labels lie:
 # labels_of(subject) is a table of the files `airway`, `vessels` and `lung` (several), the latter two where there are any;
-# SCANS has the files of scans, which are converted where they are no NIfTI.
-
-
-rule convert_scan:
-    input:
-        source=lambda wildcards: f"{DATA}/{SCANS[wildcards.subject]['image']}",
-    output:
-        image="sub-{subject}/image.nii.gz",
-    group:
-        "input"
-    log:
-        "logs/sub-{subject}/io.convert.log",
-    params:
-        **stages.params("io.convert"),
-    resources:
-        **stages.resources("io.convert"),
-    threads: stages.threads("io.convert")
-    shell:
-        stages.shell("io.convert", "source", "image")
+# SCANS has the files of scans and of their references, which are converted where they are no NIfTI.
 
 
 rule convert_reference:
