@@ -98,12 +98,15 @@ def hash_file(path: Path) -> tuple[str, int]:
 
 
 def describe_file(path: Path, sha256: str, size: int, *, seen_from: Path) -> dict[str, Any]:
-    """Name, hash and size of a file. The path is told only inside a run folder, relative to it."""
+    """Name, hash and size of a file. The path is told only inside a run folder, relative to it.
+
+    An input that is a folder, a DICOM series, has no name at all: such folders are called after patients.
+    """
     folder = run_folder(path)
     if folder is not None and folder == run_folder(seen_from):
         name = path.resolve().relative_to(folder).as_posix()
     else:
-        name = path.name
+        name = "folder" if path.is_dir() and path != seen_from else path.name
     return {"path": name, "sha256": sha256, "bytes": size}
 
 

@@ -1,5 +1,6 @@
 """DICOM series: every voxel in its place in the patient, and no volume out of slices that make none."""
 
+import gzip
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -14,14 +15,17 @@ from numpy.typing import NDArray
 from dicom_files import IMPLICIT, PERSON, RLE, planes, write_enhanced, write_series
 from strategies import affines, shapes
 from voxfield.artifacts import Image, Limits, RawFile
+from voxfield.cli import main
 from voxfield.context import Context
 from voxfield.errors import InputError
 from voxfield.io import convert
+from voxfield.records import record_path
 
 pytest.importorskip("SimpleITK")
 
 DATA = np.random.default_rng(0).integers(0, 4000, (4, 3, 6)).astype(np.uint16)
 AFFINE = np.array([[-0.7, 0, 0, 90], [0, -0.8, 0, 120], [0, 0, 2.5, -40], [0, 0, 0, 1.0]])
+PLACES = planes(AFFINE, 6)[2]
 
 
 def image_of(place: Path, ctx: Context | None = None, **chosen: Any) -> Image:
@@ -77,10 +81,14 @@ def test_rescaling_of_each_slice(tmp_path: Path) -> None:
 
 
 def test_nothing_of_the_person_is_kept(tmp_path: Path) -> None:
-    write_series(tmp_path / "s", DATA, AFFINE)
-    image_of(tmp_path / "s").save(tmp_path / "a.nii")
-    content = (tmp_path / "a.nii").read_bytes()
-    assert not any(text.encode() in content for text in PERSON.values())
+    """Neither of headers nor of names of folders and files, in the volume and in its record."""
+    shifted = [*PLACES[:3], "-90\\-120\\-32.4", *PLACES[4:]]  # so that there is a finding
+    write_series(tmp_path / "DOE_JANE", DATA, AFFINE, prefix="mrn4711-", position=shifted)
+    out = tmp_path / "a.nii.gz"
+    assert main(["io.convert", "--source", str(tmp_path / "DOE_JANE"), "--out-image", str(out)]) == 0
+    content = gzip.decompress(out.read_bytes()) + record_path(out).read_bytes()
+    assert b"uneven-slices" in content
+    assert not any(text.encode() in content for text in (*PERSON.values(), "DOE_JANE", "mrn4711"))
 
 
 class TestEnhanced:
@@ -101,7 +109,6 @@ class TestEnhanced:
             image_of(path)
 
 
-PLACES = planes(AFFINE, 6)[2]
 FAR = "-90\\-120\\-28"
 SHIFTED = "-85\\-120\\-30"
 
@@ -113,7 +120,7 @@ SHIFTED = "-85\\-120\\-30"
         ([*PLACES[:5], PLACES[2]], r"lies where .*\.dcm does: 1 places have more than one slice"),
         ([*PLACES[:3], *PLACES[:3]], "all 3 places have 2 slices: phases, echoes"),
         ([*PLACES[:5], FAR], "the spacing varies"),
-        ([*PLACES[:4], SHIFTED, PLACES[5]], "the slices are shifted"),
+        ([*PLACES[:4], SHIFTED, PLACES[5]], "slices are shifted"),
         ([*PLACES[:5], ""], "no position of its plane"),
         ([*PLACES[:5], "1\\2"], r"the position '1\\\\2' of its plane"),
         ([PLACES[0]], "is a single slice"),

@@ -43,7 +43,7 @@ def read_series(place: Path, series: str | None, limits: Limits, ctx: Context) -
     series  key of the series (`series_key`), needed where the folder holds several
     """
     sitk = need("SimpleITK", "DICOM")
-    inspection = Inspection(place, ctx.findings)
+    inspection = Inspection(None, ctx.findings)  # records keep findings, and folders may be called after patients
     found = list(_images(place, inspection)) if place.is_dir() else [(place, read_header(place, WANTED))]
     chosen = _choose(found, series, place)
     first = chosen[0][1]

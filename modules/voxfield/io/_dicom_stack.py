@@ -48,7 +48,7 @@ def affine_of(ordered: Sequence[Slice], inspection: Inspection) -> NDArray[np.fl
     _note_tilt(first, step, inspection)
     expected = first.header.number("images_in_acquisition", 0)
     if "frame_groups" not in first.header.values and expected > len(ordered):
-        message = f"says that {expected} images were acquired, of which {len(ordered)} are here"
+        message = f"the headers say that {expected} images were acquired, of which {len(ordered)} are here"
         inspection.note("fewer-slices", "warning", message, expected - len(ordered))
     affine = np.eye(4)
     affine[:3, 0] = first.orientation[0] * first.spacing[1]
@@ -89,12 +89,12 @@ def _judge_places(ordered: Sequence[Slice], step: NDArray[np.float64], inspectio
     places = np.array([plane.position for plane in ordered]) - ordered[0].position
     off = np.linalg.norm(places - np.arange(len(ordered))[:, None] * step, axis=1)
     worst, width = int(off.argmax()), float(np.linalg.norm(step))
-    text = f"{ordered[worst].name} lies {off[worst]:.3g} mm off its place among slices {width:.4g} mm apart"
+    text = f"lies {off[worst]:.3g} mm off its place among slices {width:.4g} mm apart"
     if off[worst] > UNEVEN * width:
-        message = f"{text}: the spacing varies or the slices are shifted; no voxel grid fits, resample it first"
-        raise InputError(message, file=ordered[worst].path)
+        message = f"{ordered[worst].name} {text}: the spacing varies or slices are shifted; no voxel grid fits"
+        raise InputError(f"{message}, resample it first", file=ordered[worst].path)
     if off[worst] > TOLD * width:
-        inspection.note("uneven-slices", "warning", text, round(float(off[worst]), 4))
+        inspection.note("uneven-slices", "warning", f"slice {worst + 1} {text}", round(float(off[worst]), 4))
 
 
 def _note_tilt(first: Slice, step: NDArray[np.float64], inspection: Inspection) -> None:
