@@ -1,9 +1,9 @@
 """A hash of the code behind a stage, blind to comments, docstrings and formatting.
 
 It covers the module of the stage and every voxfield module that it imports, or names in a text as tables of parts do
-("voxfield.x.y:Z"), directly or not, found by reading the source: nothing is imported. The frame around stages (command
-line, records, runner) is left out, since it moves no number. Reruns follow this hash, so that an edited solver
-recomputes what it made and a cosmetic edit nothing.
+("voxfield.x.y:Z"), directly or not, and the templates beside them, found by reading: nothing is imported. The frame
+around stages (command line, records, runner) is left out, since it moves no number. Reruns follow this hash, so that an
+edited solver recomputes what it made and a cosmetic edit nothing.
 """
 
 import ast
@@ -91,7 +91,14 @@ def _read(name: str, path: Path, _mtime: int) -> tuple[str, tuple[str, ...]]:
     dump = ast.dump(tree)
     root = package.partition(".")[0]
     needed = sorted(n for n in {*imports, *NAMED.findall(dump)} if n == root or n.startswith(f"{root}."))
-    return hashlib.sha256(dump.encode()).hexdigest(), tuple(needed)
+    return hashlib.sha256(dump.encode() + _templates(path, dump)).hexdigest(), tuple(needed)
+
+
+def _templates(path: Path, dump: str) -> bytes:
+    """The templates beside a module that names them: what they make of the same values is its work as well."""
+    folder = path.with_name("templates")
+    named = "Constant(value='templates')" in dump and folder.is_dir()
+    return b"".join(file.read_bytes() for file in sorted(folder.iterdir())) if named else b""
 
 
 def _imports(tree: ast.AST, package: str) -> set[str]:

@@ -40,6 +40,20 @@ def test_hash_follows_code_through_imports(tmp_path: Path, monkeypatch: pytest.M
     assert hashed(tmp_path, monkeypatch, named="K = 2\n") != base
 
 
+def test_hash_covers_the_templates_beside_a_module_that_names_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pack" / "templates").mkdir(parents=True)
+    page = tmp_path / "pack" / "templates" / "page.j2"
+    named = {"second": FILES["second.py"] + 'PLACE = "templates"\n'}
+    found = []
+    for text in ("one", "two"):
+        page.write_text(text)
+        found += [hashed(tmp_path, monkeypatch), hashed(tmp_path, monkeypatch, **named)]
+    assert found[0] == found[2]
+    assert found[1] != found[3]
+
+
 def test_hash_of_a_stage_covers_the_artifacts_and_not_the_frame() -> None:
     path = codehash._source("voxfield.io._cohort")
     assert path is not None

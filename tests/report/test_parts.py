@@ -159,7 +159,3 @@ def test_rules_tell_of_failures_without_private_folders(tmp_path: Path) -> None:
 
 def test_settings_are_quoted() -> None:
     assert jobs.settings({"subject": "01"}) == "--set 'subject=\"01\"'"
-
-
-def test_look_of_the_pages_has_a_hash() -> None:
-    assert len(jobs.look()) == 16

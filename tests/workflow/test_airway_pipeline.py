@@ -21,7 +21,7 @@ def plan(run: Path, *more: str) -> dict[str, int]:
 @pytest.mark.slow
 def test_phantoms_are_simulated_segmented_and_evaluated(tmp_path: Path) -> None:
     jobs = plan(tmp_path, "--set", "phantoms.count=5", "--set", "batch=4")
-    for rule in ("airway_phantom", "simulate", "lung", "repair", "centerline", "evaluate_segmentation", "subject_page"):
+    for rule in ("airway_phantom", "simulate", "lung", "trees", "pages"):
         assert jobs[rule] == 5
     assert jobs["segment"] == 2
     assert jobs["train_segmentation"] == 1
@@ -37,7 +37,7 @@ def test_own_scans_with_a_model_need_neither_training_nor_reference(tmp_path: Pa
     own = ("--set", "phantoms.count=0", "--set", f"cohort={table}", "--set", f"model={tmp_path / 'model.safetensors'}")
     jobs = plan(tmp_path / "run", *own)
     assert jobs["segment"] == jobs["lung"] == 1
-    assert not {"train_segmentation", "evaluate_segmentation", "simulate"} & set(jobs)
+    assert not {"train_segmentation", "summarise_segmentation", "simulate"} & set(jobs)
     jobs = plan(tmp_path / "run", *own, "--set", "lungs=false")
     assert "lung" not in jobs
 
@@ -55,9 +55,9 @@ def test_a_run_without_training_or_model_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "jobs"),
     [
-        ("medrad", {"simulate": 4, "lung": 4, "evaluate_segmentation": 4, "summarise_segmentation": 1}),
-        ("octa", {"convert_scan": 12, "convert_reference": 12, "evaluate_segmentation": 12}),
-        ("totalsegmentator", {"simulate": 8, "lung": 11, "evaluate_segmentation": 8, "repair": 11}),
+        ("medrad", {"simulate": 4, "lung": 4, "trees": 4, "summarise_segmentation": 1}),
+        ("octa", {"convert_scan": 12, "convert_reference": 12, "trees": 12}),
+        ("totalsegmentator", {"simulate": 8, "lung": 11, "trees": 11}),
     ],
 )
 def test_configurations_find_their_data(tmp_path: Path, shared: Path, name: str, jobs: dict[str, int]) -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from fields.anatomies import anatomy, centred_grid, picture
 from voxfield.artifacts import Image, PartialVectorImage
+from voxfield.runs.configuration import merged_config
+from voxfield.settings_yaml import dump_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = "align: true\nstages: {fields.prepare: {venc_m_per_s: [1.5], directions: [R, A, S], background: false}}\n"
@@ -47,12 +49,11 @@ PHASES = "phase_1 phase_2 phase_3"
 @pytest.mark.slow
 def test_what_a_table_brings_decides_what_is_done(tmp_path: Path) -> None:
     jobs = plan(tmp_path, cohort(tmp_path, f"image {PHASES} magnitude"))
-    assert jobs["prepare"] == jobs["align"] == jobs["reconstruct"] == 1
+    assert jobs["velocities"] == jobs["flow"] == 1
     jobs = plan(tmp_path, cohort(tmp_path, f"image {PHASES}"), "--set", "align=false")
-    assert jobs["prepare"] == jobs["reconstruct"] == 1
-    assert "align" not in jobs
+    assert jobs["velocities"] == jobs["flow"] == 1
     jobs = plan(tmp_path, cohort(tmp_path, "image velocity"), "--set", "align=false")
-    assert not {"prepare", "align"} & set(jobs)
+    assert "velocities" not in jobs
 
 
 @pytest.mark.slow
@@ -83,9 +84,13 @@ def test_phases_become_a_velocity_on_the_angiogram(tmp_path: Path) -> None:
     for number, part in enumerate(velocity, start=1):
         phase = np.where(moved.data > 0.3, np.float32(part / 1.5 * np.pi), air[number - 1])
         Image(phase, grid.affine).save(tmp_path / f"phase_{number}.nii.gz")
-    assert run(tmp_path, table, "-n").returncode == 0  # writes the configuration into the run folder
     folder = tmp_path / "run" / "sub-mine"
-    words = ["-m", "snakemake", "sub-mine/velocity_aligned.nii.gz", "--cores", "1", "--directory", str(folder.parent)]
+    folder.parent.mkdir()
+    (tmp_path / "own.yaml").write_text("source: cohort\ngrading: {cohort: 0}\n" + SETTINGS)
+    own = [f"cohort={table}", f"model={tmp_path / 'model.safetensors'}"]
+    settings = merged_config(ROOT / "pipelines" / "vessel_flow", tmp_path / "own.yaml", own)
+    (folder.parent / "config.yaml").write_text(dump_yaml(settings))
+    words = ["-m", "snakemake", "batches/velocities/001.done.tsv", "--cores", "1", "--directory", str(folder.parent)]
     words += ["--snakefile", str(ROOT / "pipelines" / "vessel_flow" / "Snakefile")]
     words += ["--configfile", str(folder.parent / "config.yaml")]
     ended = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)

@@ -42,6 +42,6 @@ def test_installed_wheel_plans_and_runs_from_an_empty_folder(tmp_path: Path) -> 
     found = subprocess.run(where, cwd=empty, env=environment, capture_output=True, text=True, check=True)
     assert found.stdout.startswith(str(site))
     assert "segmentation.predict" in voxfield("list")
-    assert "subject_page" in voxfield("run", "vessel_flow", "-n", "--set", "phantoms.count=5")
+    assert "pages" in voxfield("run", "vessel_flow", "-n", "--set", "phantoms.count=5")
     voxfield("io.cohort", "--set", "subjects=[a]", "--out-cohort", "cohort.tsv")
     assert (empty / "cohort.tsv.json").is_file()

@@ -97,28 +97,10 @@ rule train_grading:
         )
 
 
-rule features:
-    input:
-        branches="sub-{subject}/branches.tsv",
-    output:
-        features="sub-{subject}/features.tsv",
-    group:
-        "scan"
-    log:
-        "logs/sub-{subject}/grading.features.log",
-    params:
-        **stages.params("grading.features"),
-    resources:
-        **stages.resources("grading.features"),
-    threads: stages.threads("grading.features")
-    shell:
-        stages.shell("grading.features", "branches", "features")
-
-
 rule grade:
     input:
         images=lambda wildcards: [image_of(subject) for subject in GRADED.members(wildcards.batch)],
-        features=lambda wildcards: [f"sub-{subject}/features.tsv" for subject in GRADED.members(wildcards.batch)],
+        features=lambda wildcards: TREES.manifests(GRADED.members(wildcards.batch)),
         model="models/grading.safetensors",
     output:
         manifest="batches/grade/{batch}.done.tsv",

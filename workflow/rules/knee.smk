@@ -316,7 +316,6 @@ rule grading_page:
                 "overlays": [OVERLAYS] if input.farthest else [],
             }
         ),
-        look=jobs.look(),
     resources:
         **stages.resources("report.grading"),
     threads: stages.threads("report.grading")

@@ -1,5 +1,7 @@
 # The phase images of a scanner -> velocity in m/s -> on the grid of the angiogram, for subjects whose table has them:
 # columns phase_1, phase_2, phase_3 and magnitude. What the scanner's encoding was is said under `stages`, for all alike.
+from voxfield.chain import Chain, Step
+
 PHASES = ("phase_1", "phase_2", "phase_3")
 
 
@@ -35,45 +37,72 @@ def unaligned_velocity_of(subject):
     return f"sub-{subject}/velocity_prepared.nii.gz" if phases_of(subject) else ROWS[subject].get("velocity")
 
 
-rule prepare:
-    input:
-        unpack(lambda wildcards: phases_of(wildcards.subject)),
-    output:
-        velocity="sub-{subject}/velocity_prepared.nii.gz",
-        pcmra="sub-{subject}/pcmra.nii.gz",
-        static="sub-{subject}/static.nii.gz",
-        metrics="sub-{subject}/preparation.json",
-    group:
-        "input"
-    log:
-        "logs/sub-{subject}/fields.prepare.log",
-    params:
-        **stages.params("fields.prepare"),
-        phases=lambda wildcards: input_flags(phases_of(wildcards.subject)),
-    resources:
-        **stages.resources("fields.prepare"),
-    threads: stages.threads("fields.prepare")
-    shell:
-        stages.shell("fields.prepare", "", "velocity pcmra static metrics", more="{params.phases}")
+def carried(subject):
+    """What the steps below do to the velocity of a subject, as columns of its row; nothing for most."""
+    columns = {}
+    if phases_of(subject):
+        columns["phases"] = input_flags(phases_of(subject))
+    if SOURCE == "cohort" and config["align"] and unaligned_velocity_of(subject):
+        columns["fixed"] = image_of(subject)
+        columns["moving"] = flow_picture_of(subject)
+        columns["vectors"] = unaligned_velocity_of(subject)
+    return columns
 
 
-rule align:
+def brought(subject):
+    """Files of a subject that the steps below begin with."""
+    row = ROWS[subject]
+    return [image_of(subject), *(row[name] for name in (*PHASES, "velocity", "magnitude") if name in row)]
+
+
+CARRIED = {subject: columns for subject in ROWS if (columns := carried(subject))}
+VELOCITIES = Chain(
+    stages,
+    "velocities",
+    [
+        Step(
+            "prepare",
+            "fields.prepare",
+            {
+                "out-velocity": "sub-{subject}/velocity_prepared.nii.gz",
+                "out-pcmra": "sub-{subject}/pcmra.nii.gz",
+                "out-static": "sub-{subject}/static.nii.gz",
+                "out-metrics": "sub-{subject}/preparation.json",
+            },
+            more="phases",
+        ),
+        Step(
+            "align",
+            "fields.align",
+            {
+                "fixed": "{fixed}",
+                "moving": "{moving}",
+                "vectors": "{vectors}",
+                "out-aligned": "sub-{subject}/flow_picture.nii.gz",
+                "out-transform": "sub-{subject}/alignment.json",
+                "out-aligned-vectors": "sub-{subject}/velocity_aligned.nii.gz",
+            },
+        ),
+    ],
+    {subject: {"phases": "n/a", "fixed": "n/a", **columns} for subject, columns in CARRIED.items()},
+    size=config["batch"],
+    failed=FAILED,
+    lost=lost_by("prepare", "align"),
+)
+
+
+rule velocities:
     input:
-        fixed=lambda wildcards: image_of(wildcards.subject),
-        moving=lambda wildcards: flow_picture_of(wildcards.subject),
-        vectors=lambda wildcards: unaligned_velocity_of(wildcards.subject),
+        table=VELOCITIES.table,
+        measured=lambda wildcards: [f for s in VELOCITIES.members(wildcards.batch) for f in brought(s)],
     output:
-        aligned="sub-{subject}/flow_picture.nii.gz",
-        transform="sub-{subject}/alignment.json",
-        aligned_vectors="sub-{subject}/velocity_aligned.nii.gz",
-    group:
-        "input"
+        manifest=VELOCITIES.done,
     log:
-        "logs/sub-{subject}/fields.align.log",
+        VELOCITIES.log,
     params:
-        **stages.params("fields.align"),
+        **VELOCITIES.params(),
     resources:
-        **stages.resources("fields.align"),
-    threads: stages.threads("fields.align")
+        **VELOCITIES.resources(),
+    threads: VELOCITIES.threads()
     shell:
-        stages.shell("fields.align", "fixed moving vectors", "aligned transform aligned_vectors")
+        VELOCITIES.shell()

@@ -92,7 +92,6 @@ rule problem_page:
                 "failures": [entry[1:] for entry in NOT_FINISHED if entry[0] == wildcards.subject],
             }
         ),
-        look=jobs.look(),
     resources:
         **stages.resources("report.problem"),
     threads: stages.threads("report.problem")
@@ -107,6 +106,7 @@ rule problem_page:
 
 MODELS, TRAINED = RESULTS, []
 PAGES = [f"sub-{subject}/page" for subject in SUBJECTS]
+PAGES_MADE = [f"{page}/index.html" for page in PAGES]
 
 
 include: "index.smk"

@@ -1,6 +1,5 @@
-# Everything about a subject -> its page. The stages are given folders, the rules declare the index.html in them, since
-# Snakemake's directory() leaves a time stamp in a folder and a report holds only its pages. What a job refused to make is
-# left out here, and the page says why.
+# Everything about a subject -> its page. What a job refused to make is left out here, and the page says why.
+from voxfield.chain import Chain, Step
 from voxfield.report import jobs
 
 NOT_FINISHED = jobs.failed()
@@ -25,88 +24,107 @@ def graded(subject):
     return GRADES and made(subject, "features", "grade")
 
 
-def of(name, *rules):
-    """An input of the page: a file of the subject, unless one of the jobs that lead to it failed."""
-    return lambda wildcards: f"sub-{wildcards.subject}/{name}" if made(wildcards.subject, *rules) else []
+def shown(subject):
+    """What the page of a subject is given: what it has, but for what a job of it failed to make."""
+    flow = bool(velocity_of(subject))
+    pressed = flow and made(subject, "pressure")
+    files = {
+        "mask": True,
+        "probability": True,
+        "centerline": True,
+        "branches": True,
+        "bridges": True,
+        "stenoses": HAS_STENOSES and made(subject, "stenosis"),
+        "openings": True,
+        "velocity": flow,
+        "velocity_sd": flow,
+        "pressure": pressed,
+        "pressure_sd": pressed,
+        "drops": pressed,
+        "grade": graded(subject),
+    }
+    paths = {flag: f"sub-{subject}/{SHOWN.get(flag, f'{flag}.nii.gz')}" for flag, there in files.items() if there}
+    return {"image": image_of(subject), **paths, "metrics": results_of(subject)}
 
 
-def flow(name, *rules):
-    """The same for a file that only subjects with a velocity have."""
-    return lambda wildcards: of(name, *rules)(wildcards) if velocity_of(wildcards.subject) else []
-
-
-def results_of(wildcards):
+def results_of(subject):
     """The metrics that a page shows."""
+    flow = bool(velocity_of(subject))
     names = {
-        "reconstruction.json": [] if velocity_of(wildcards.subject) else None,
-        "derived.json": ["derive"] if config.get("derived") and velocity_of(wildcards.subject) else None,
-        "pressure_summary.json": ["pressure"] if velocity_of(wildcards.subject) else None,
-        "truth.json": [] if HAS_TRUTH else None,
-        "segmentation_metrics.json": ["evaluate_segmentation"] if reference_of(wildcards.subject) else None,
-        "velocity_metrics.json": ["evaluate_velocity"] if HAS_TRUE_VELOCITY else None,
-        "pressure_metrics.json": ["pressure", "evaluate_pressure"] if HAS_TRUTH else None,
+        "reconstruction.json": flow,
+        "derived.json": flow and config.get("derived") and made(subject, "derive"),
+        "pressure_summary.json": flow and made(subject, "pressure"),
+        "truth.json": HAS_TRUTH,
+        "segmentation_metrics.json": reference_of(subject) and made(subject, "evaluate_segmentation"),
+        "velocity_metrics.json": HAS_TRUE_VELOCITY and made(subject, "evaluate_velocity"),
+        "pressure_metrics.json": HAS_TRUTH and made(subject, "pressure", "evaluate_pressure"),
     }
-    subject = wildcards.subject
-    return [f"sub-{subject}/{name}" for name, rules in names.items() if rules is not None and made(subject, *rules)]
+    return [f"sub-{subject}/{name}" for name, there in names.items() if there]
 
 
-def about(wildcards):
-    """Settings of a page that differ between subjects."""
-    own = [entry[1:] for entry in NOT_FINISHED if entry[0] == wildcards.subject]
-    return jobs.settings({"subject": wildcards.subject, "failures": own})
+def words_of(subject):
+    """What a page is told beyond what all pages are, as words of its command."""
+    about = jobs.settings({"subject": subject, "failures": FAILURES_OF.get(subject, [])})
+    return f"{about} {input_flags(shown(subject))}"
 
 
-def shown(wildcards, input):
-    """What the page is given: the rule's inputs, and in place of a batch's manifest what it made of the subject."""
-    made_by = {"probability": "probability.nii.gz", "grade": "grade.json"}
-    return {
-        flag: f"sub-{wildcards.subject}/{made_by[flag]}" if flag in made_by and path else path
-        for flag, path in dict(input.items()).items()
-    }
+def needs_of(subject):
+    """What has to be done before the page of a subject."""
+    flow = [FLOW.manifest(subject)] if velocity_of(subject) else []
+    grade = [GRADED.manifest(subject)] if graded(subject) else []
+    return [image_of(subject), TREES.manifest(subject), *flow, *grade]
 
 
-rule subject_page:
-    input:
-        image=lambda wildcards: image_of(wildcards.subject),
-        mask="sub-{subject}/lumen.nii.gz",
-        probability=lambda wildcards: SEGMENTED.manifest(wildcards.subject),
-        centerline="sub-{subject}/centerline.swc",
-        branches="sub-{subject}/branches.tsv",
-        bridges="sub-{subject}/bridges.tsv",
-        stenoses=lambda wildcards: of("stenoses.tsv", "stenosis")(wildcards) if HAS_STENOSES else [],
-        openings="sub-{subject}/openings.nii.gz",
-        velocity=flow("velocity.nii.gz"),
-        velocity_sd=flow("velocity_sd.nii.gz"),
-        pressure=flow("pressure.nii.gz", "pressure"),
-        pressure_sd=flow("pressure_sd.nii.gz", "pressure"),
-        drops=flow("drops.tsv", "pressure"),
-        grade=lambda wildcards: GRADED.manifest(wildcards.subject) if graded(wildcards.subject) else [],
-        metrics=results_of,
-    output:
-        index="sub-{subject}/page/index.html",
-    group:
-        "page"
-    log:
-        "logs/sub-{subject}/report.subject.log",
-    params:
-        **stages.params("report.subject", settings={"claim": config["claim"], "run_folder": "../.."}),
-        inputs=lambda wildcards, input: input_flags(shown(wildcards, input)),
-        about=about,
-        look=jobs.look(),
-    resources:
-        **stages.resources("report.subject"),
-    threads: stages.threads("report.subject")
-    shell:
-        stages.shell(
+SHOWN = {
+    "mask": "lumen.nii.gz",
+    "centerline": "centerline.swc",
+    "branches": "branches.tsv",
+    "bridges": "bridges.tsv",
+    "stenoses": "stenoses.tsv",
+    "drops": "drops.tsv",
+    "grade": "grade.json",
+}
+FAILURES_OF = {}
+for about_subject, *told in NOT_FINISHED:
+    FAILURES_OF.setdefault(about_subject, []).append(told)
+PAGED = Chain(
+    stages,
+    "pages",
+    [
+        Step(
+            "subject_page",
             "report.subject",
-            "",
-            "",
-            more="{params.about} {params.inputs} --out-page sub-{wildcards.subject}/page",
-        )
+            {"out-page": "sub-{subject}/page"},
+            {"claim": config["claim"], "run_folder": "../.."},
+            more="words",
+        ),
+    ],
+    {subject: {"words": words_of(subject)} for subject in SUBJECTS if made("cohort", "train_segmentation")},
+    size=config["batch"],
+    failed=FAILED,
+)
+
+
+rule pages:
+    input:
+        table=PAGED.table,
+        made=lambda wildcards: sorted({file for s in PAGED.members(wildcards.batch) for file in needs_of(s)}),
+    output:
+        manifest=PAGED.done,
+    log:
+        PAGED.log,
+    params:
+        **PAGED.params(),
+    resources:
+        **PAGED.resources(),
+    threads: PAGED.threads()
+    shell:
+        PAGED.shell()
 
 
 TRAINED = [] if config["model"] else TRAINING
 PAGES = [f"sub-{subject}/page" for subject in SUBJECTS if made("cohort", "train_segmentation")]
+PAGES_MADE = PAGED.manifests(SUBJECTS) if PAGES else []
 
 
 include: "index.smk"

@@ -1,8 +1,10 @@
 # Angiogram -> probability -> one tree -> branches and openings. The pipeline says where images and masks lie:
 # image_of(subject), annotation_of(subject), lung_of(subject) (None where the network sees none), reference_of(subject),
-# patient_of(subject), TRAINING (the annotated subjects), and which rules make them (MAKES_IMAGES). Prediction loads a
-# network, which takes longer than to use it: scans go through it in batches.
+# patient_of(subject), TRAINING (the annotated subjects), which rules make them (MAKES_IMAGES), and what is measured on the
+# branches (BRANCH_STEPS). Prediction loads a network, which takes longer than to use it: scans go through it in batches.
+# What follows is short: a job takes each scan of a batch through all of it.
 from voxfield.batches import Batches
+from voxfield.chain import Chain, Step
 
 LUNGS = {subject: lung_of(subject) for subject in ROWS if lung_of(subject)}
 SEGMENTED = Batches(
@@ -11,6 +13,55 @@ SEGMENTED = Batches(
     "sub-{subject}/probability.nii.gz",
     size=config["batch"],
     lost=lost_by(*MAKES_IMAGES, "segment"),
+)
+
+
+LUMEN = "sub-{subject}/lumen.nii.gz"
+REFERENCES = {subject: reference_of(subject) for subject in ROWS if reference_of(subject)}
+TREES = Chain(
+    stages,
+    "trees",
+    [
+        Step(
+            "repair",
+            "segmentation.repair",
+            {
+                "probability": "sub-{subject}/probability.nii.gz",
+                "segmentation": "sub-{subject}/segmentation.nii.gz",
+                "out-repaired": LUMEN,
+                "out-bridges": "sub-{subject}/bridges.tsv",
+                "out-removed": "sub-{subject}/removed.tsv",
+                "out-refused": "sub-{subject}/bridges_refused.tsv",
+            },
+        ),
+        Step(
+            "centerline",
+            "segmentation.centerline",
+            {
+                "mask": LUMEN,
+                "out-centerline": "sub-{subject}/centerline.swc",
+                "out-polyline": "sub-{subject}/centerline.vtp",
+                "out-branches": "sub-{subject}/branches.tsv",
+                "out-openings": "sub-{subject}/openings.nii.gz",
+                "out-loops": "sub-{subject}/loops.tsv",
+                "out-graph": "sub-{subject}/centerline.graphml",
+            },
+        ),
+        *BRANCH_STEPS,
+        Step(
+            "evaluate_segmentation",
+            "segmentation.evaluate",
+            {
+                "prediction": LUMEN,
+                "reference": "{reference}",
+                "out-metrics": "sub-{subject}/segmentation_metrics.json",
+            },
+        ),
+    ],
+    {subject: {"reference": REFERENCES.get(subject, "n/a")} for subject in ROWS},
+    size=config["batch"],
+    failed=FAILED,
+    lost=lost_by(*MAKES_IMAGES, "segment", "repair", "centerline"),
 )
 
 
@@ -97,73 +148,22 @@ rule segment:
         )
 
 
-rule repair:
+rule trees:
     input:
-        segmented=lambda wildcards: SEGMENTED.manifest(wildcards.subject),
+        table=TREES.table,
+        segmented=lambda wildcards: SEGMENTED.manifests(TREES.members(wildcards.batch)),
+        references=lambda wildcards: [REFERENCES[s] for s in TREES.members(wildcards.batch) if s in REFERENCES],
     output:
-        repaired="sub-{subject}/lumen.nii.gz",
-        bridges="sub-{subject}/bridges.tsv",
-        removed="sub-{subject}/removed.tsv",
-        refused="sub-{subject}/bridges_refused.tsv",
-    group:
-        "scan"
+        manifest=TREES.done,
     log:
-        "logs/sub-{subject}/segmentation.repair.log",
+        TREES.log,
     params:
-        **stages.params("segmentation.repair"),
+        **TREES.params(),
     resources:
-        **stages.resources("segmentation.repair"),
-    threads: stages.threads("segmentation.repair")
+        **TREES.resources(),
+    threads: TREES.threads()
     shell:
-        stages.shell(
-            "segmentation.repair",
-            "",
-            "repaired bridges removed refused",
-            more="--probability sub-{wildcards.subject}/probability.nii.gz "
-            "--segmentation sub-{wildcards.subject}/segmentation.nii.gz",
-        )
-
-
-rule centerline:
-    input:
-        mask="sub-{subject}/lumen.nii.gz",
-    output:
-        centerline="sub-{subject}/centerline.swc",
-        polyline="sub-{subject}/centerline.vtp",
-        branches="sub-{subject}/branches.tsv",
-        openings="sub-{subject}/openings.nii.gz",
-        loops="sub-{subject}/loops.tsv",
-        graph="sub-{subject}/centerline.graphml",
-    group:
-        "scan"
-    log:
-        "logs/sub-{subject}/segmentation.centerline.log",
-    params:
-        **stages.params("segmentation.centerline"),
-    resources:
-        **stages.resources("segmentation.centerline"),
-    threads: stages.threads("segmentation.centerline")
-    shell:
-        stages.shell("segmentation.centerline", "mask", "centerline polyline branches openings loops graph")
-
-
-rule evaluate_segmentation:
-    input:
-        prediction="sub-{subject}/lumen.nii.gz",
-        reference=lambda wildcards: reference_of(wildcards.subject),
-    output:
-        metrics="sub-{subject}/segmentation_metrics.json",
-    group:
-        "scan"
-    log:
-        "logs/sub-{subject}/segmentation.evaluate.log",
-    params:
-        **stages.params("segmentation.evaluate"),
-    resources:
-        **stages.resources("segmentation.evaluate"),
-    threads: stages.threads("segmentation.evaluate")
-    shell:
-        stages.shell("segmentation.evaluate", "prediction reference", "metrics")
+        TREES.shell()
 
 
 rule held_out_cohort:
@@ -184,7 +184,7 @@ rule held_out_cohort:
 rule summarise_segmentation:
     input:
         cohort="models/held_out.tsv",
-        evaluations=[f"sub-{subject}/segmentation_metrics.json" for subject in HELD_OUT],
+        evaluated=TREES.manifests(HELD_OUT),
     output:
         table="models/segmentation_held_out.tsv",
         summary="models/segmentation_held_out.json",
@@ -196,4 +196,10 @@ rule summarise_segmentation:
         **stages.resources("segmentation.summarise"),
     threads: stages.threads("segmentation.summarise")
     shell:
-        stages.shell("segmentation.summarise", "cohort evaluations", "table summary", subject="")
+        stages.shell(
+            "segmentation.summarise",
+            "cohort",
+            "table summary",
+            subject="",
+            more="--evaluations '@{input.cohort}:../sub-{{subject}}/segmentation_metrics.json'",
+        )

@@ -167,7 +167,6 @@ rule surface_page:
                 "failures": [entry[1:] for entry in NOT_FINISHED if entry[0] == wildcards.subject],
             }
         ),
-        look=jobs.look(),
     resources:
         **stages.resources("report.surface"),
     threads: stages.threads("report.surface")
@@ -182,6 +181,7 @@ rule surface_page:
 
 MODELS, TRAINED = [], []
 PAGES = [f"sub-{subject}/page" for subject in SUBJECTS]
+PAGES_MADE = [f"{page}/index.html" for page in PAGES]
 
 
 include: "index.smk"
