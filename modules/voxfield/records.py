@@ -80,6 +80,16 @@ def stated_sha256(path: Path) -> str | None:
     return stated if isinstance(stated, str) and SHA256.match(stated) else None
 
 
+def key_of(record: Mapping[str, Any]) -> str:
+    """Hash of everything that a result follows from: inputs, settings, seed, version and code."""
+    content = {name: record[name] for name in ("stage", "version", "code", "settings", "seed")}
+    content["inputs"] = {
+        name: [d["sha256"] for d in value] if isinstance(value, list) else value and value["sha256"]
+        for name, value in record["inputs"].items()
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
 def hash_file(path: Path) -> tuple[str, int]:
     """sha256 and size of a file, or of a folder's files taken in the order of their names."""
     digest = hashlib.sha256()

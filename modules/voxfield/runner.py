@@ -25,6 +25,7 @@ from voxfield.records import (
     SCHEMA,
     describe_file,
     hash_file,
+    key_of,
     package_versions,
     peak_memory_mb,
     record_path,
@@ -129,22 +130,17 @@ def run(call: Call, cache: InputCache | None = None, shared: frozenset[str] = fr
 
 
 def run_key(call: Call, settings: Mapping[str, Any], described: Mapping[str, Any]) -> str:
-    """Hash of everything that the result follows from: inputs, settings, seed, version and code."""
-    import hashlib
-    import json
-
-    content = {
-        "stage": call.stage.name,
-        "version": call.stage.version,
-        "code": code_hash(call.stage.module),
-        "settings": call.stage.settings.dump(settings),
-        "seed": call.seed,
-        "inputs": {
-            name: [d["sha256"] for d in value] if isinstance(value, list) else value and value["sha256"]
-            for name, value in described.items()
-        },
-    }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+    """Hash of everything that the result follows from."""
+    return key_of(
+        {
+            "stage": call.stage.name,
+            "version": call.stage.version,
+            "code": code_hash(call.stage.module),
+            "settings": call.stage.settings.dump(settings),
+            "seed": call.seed,
+            "inputs": described,
+        }
+    )
 
 
 def is_current(call: Call) -> bool:

@@ -70,11 +70,12 @@ def _note_of_snakemake(made: Path, run: Path) -> Path:
 
 def known_damage(run: Path) -> dict[str, str]:
     """What `note_damage` wrote down and nobody has mended since."""
+    return {path: fault for path, fault in _listed(run).items() if not is_sound(run / path)}
+
+
+def _listed(run: Path) -> dict[str, str]:
     place = run / ASIDE / LIST
-    if not place.is_file():
-        return {}
-    listed = json.loads(place.read_text())
-    return {path: fault for path, fault in listed.items() if not is_sound(run / path)}
+    return dict(json.loads(place.read_text())) if place.is_file() else {}
 
 
 def note_damage(run: Path, damage: Mapping[str, str]) -> None:
@@ -85,6 +86,11 @@ def note_damage(run: Path, damage: Mapping[str, str]) -> None:
         write_whole(place, json.dumps(damage, indent=1) + "\n")
     else:
         place.unlink(missing_ok=True)
+
+
+def still_gone(run: Path) -> dict[str, str]:
+    """Of what `note_damage` wrote down, that which was set aside and has not been made since."""
+    return {path: fault for path, fault in _listed(run).items() if not (run / path).exists()}
 
 
 def is_sound(path: Path) -> bool:

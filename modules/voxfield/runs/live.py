@@ -53,8 +53,10 @@ def _busy(run: Path) -> dict[int, bool]:
     for process in psutil.process_iter():
         try:
             here = process.pid not in mine and process.cwd() == str(run)
-            if here and process.status() != psutil.STATUS_ZOMBIE and "python" in process.name():
-                found[process.pid] = "snakemake" in process.cmdline()
+            words = process.cmdline() if here and process.status() != psutil.STATUS_ZOMBIE else []
+            # The shell of a job outlives its stage for a moment, in order to write down how that ended.
+            if words and ("python" in process.name() or words[1:2] == ["-c"]):
+                found[process.pid] = "snakemake" in words
         except (psutil.Error, OSError):
             continue
     return found

@@ -87,7 +87,7 @@ def _lives(holder: dict[str, object]) -> bool:
     try:
         process = psutil.Process(int(str(holder["process"])))
         same = abs(process.create_time() - float(str(holder["started"]))) < 1
-        return same and process.status() != psutil.STATUS_ZOMBIE
+        return same and bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from voxfield.batches import write_table
 from voxfield.records import record_path
-from voxfield.runs.damage import ASIDE, changed, known_damage, met, note_damage
+from voxfield.runs.damage import ASIDE, changed, known_damage, met, note_damage, still_gone
 from voxfield.runs.engine import Engine
 
 TRIES = 3  # a file that is damaged again and again is a matter of the disk
@@ -39,7 +39,7 @@ class Mender:
     def after(self) -> list[str] | None:
         """Look at what the jobs met, and let these try again; None where they met nothing, or the same too often."""
         run = self._engine.run
-        note_damage(run, known_damage(run))
+        note_damage(run, still_gone(run))
         notes = met(run)
         self._met.update({path for path, _ in notes.values()})
         if not notes or max(self._met.values()) > TRIES:
@@ -51,8 +51,8 @@ class Mender:
     def _mend(self, damage: Mapping[str, str]) -> list[str]:
         if not damage:
             return []
-        note_damage(self._engine.run, {**known_damage(self._engine.run), **damage})
-        jobs = {output: shell for output, (_, shell) in self._engine.jobs().items()}
+        note_damage(self._engine.run, {**still_gone(self._engine.run), **damage})
+        jobs = {output: job.shell for output, job in self._engine.jobs().items()}
         return mend(self._engine.run, jobs, damage)
 
 
