@@ -13,7 +13,7 @@ from voxfield.runs.exported import contents_of_export, is_export
 
 def diff_runs(a: Path, b: Path, *, json_file: Path | None = None, page: Path | None = None) -> int:
     """Print how B differs from A; write the same as JSON, and as a page in a folder, where asked to."""
-    if page is not None and page.exists() and not (page.is_dir() and ({"index.html"} >= set(_names(page)))):
+    if page is not None and page.exists() and not {path.name for path in page.iterdir()} <= {"index.html", "page.json"}:
         raise InputError("holds other files; name a new folder for the page", file=page)
     found = differences(_contents(a), _contents(b))
     sys.stdout.write(text_of(found))
@@ -30,7 +30,3 @@ def diff_runs(a: Path, b: Path, *, json_file: Path | None = None, page: Path | N
 
 def _contents(folder: Path) -> Contents:
     return contents_of_export(folder) if is_export(folder) else contents_of_run(folder)
-
-
-def _names(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir()]

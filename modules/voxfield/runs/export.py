@@ -52,29 +52,28 @@ def export_run(run: Path, out: Path, *, amount: Amount = "records", keep_ids: bo
     if not found.records:
         raise InputError("holds no result yet; run it first", file=run)
     contents = found if keep_ids else pseudonymised(found)
-    replaced = len(set(contents.subjects) - set(found.subjects))
     own = "folder" in read_marker(run)
     pipeline = _pipeline(Engine.of(run).home)
     about = _about(contents, pipeline, amount)
     name = out.name.removesuffix(ENDING)
-    members = _members(contents, amount, people=bool(replaced))
+    members = _members(contents, amount)
     members |= {ABOUT: _json(about), "README.md": readme(name, about, own=own).encode()}
     if own:
         members |= {f"pipelines/{contents.pipeline}/{path}": file for path, file in pipeline.items()}
     write_archive(out, name, members, MANIFEST)
-    words = f"{replaced} subjects bear pseudonyms" if replaced else "subjects keep their names"
+    words = f"{len(contents.hidden)} subjects bear pseudonyms" if contents.private else "subjects keep their names"
     sys.stdout.write(f"{out}: {len(contents.records)} records, {words}\n")
     return 0
 
 
-def _members(contents: Contents, amount: Amount, *, people: bool) -> dict[str, Member]:
+def _members(contents: Contents, amount: Amount) -> dict[str, Member]:
     members: dict[str, Member] = {
         SETTINGS: dump_yaml(dict(contents.config)).encode(),
         "constraints.txt": _constraints(contents).encode(),
         RECORDS: _lines(record_entry(contents.records[path]) for path in sorted(contents.records)),
         SUBJECTS: _lines({"subject": s, "patient": contents.patients[s]} for s in contents.subjects),
         NUMBERS: _lines(_numbers(contents, everybody=amount != "records")),
-        SUMMARY: _lines(_summary(contents, FEWEST if people else 1)),
+        SUMMARY: _lines(_summary(contents, FEWEST if contents.private else 1)),
     }
     if amount == "all":
         members |= {f"artifacts/{path}": file for record in contents.records for path, file in _files(contents, record)}

@@ -1,12 +1,13 @@
 """The page that goes with an export: what it is, and the commands that repeat the run."""
 
 from collections.abc import Mapping
+from textwrap import fill
 from typing import Any
 
+WIDTH = 120
 TEXT = """# {name}
 
-A run of the Voxfield pipeline `{pipeline}`: its settings, what its records say, the versions it ran with, and
-{numbers}. {subjects} {files}
+{what}
 
 ## Repeat it
 
@@ -42,11 +43,14 @@ def readme(name: str, about: Mapping[str, Any], *, own: bool) -> str:
     """
     pipeline = about["pipeline"]
     single = about["with"] != "records"
+    numbers = "the numbers of every subject" if single else "means of the numbers over patients"
+    what = (
+        f"A run of the Voxfield pipeline `{pipeline}`: settings, records, the versions it ran with, and {numbers}.",
+        REPLACED if about["pseudonyms"] else "Subjects have the ids of the run.",
+        "Its files lie in `artifacts/`." if about["with"] == "all" else "It holds no image and no table.",
+    )
     return TEXT.format(
-        name=name, pipeline=pipeline, voxfield=about["voxfield"],
+        name=name, what=fill(" ".join(what), WIDTH), voxfield=about["voxfield"],
         command=f"pipelines/{pipeline}" if own else pipeline,
-        numbers="the numbers of every subject" if single else "means of the numbers over patients",
-        subjects=REPLACED if about["pseudonyms"] else "Subjects have the ids of the run.",
-        files="Its files lie in `artifacts/`." if about["with"] == "all" else "It holds no image and no table.",
         withheld=WITHHELD.format(names=", ".join(f"`{key}`" for key in about["withheld"])) if about["withheld"] else "",
     )  # fmt: skip

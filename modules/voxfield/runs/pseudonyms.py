@@ -22,8 +22,13 @@ TELLING = 4  # letters of an id from which on it is looked for within texts; "01
 
 
 def pseudonymised(contents: Contents) -> Contents:
-    """The same with pseudonyms in the place of subjects and patients. Pages, which are prose, are left out."""
+    """The same with pseudonyms in the place of subjects and patients. Pages, which are prose, are left out.
+
+    A run whose subjects are all its own is returned as it is.
+    """
     names = _names(contents)
+    if not names:
+        return contents
     patients = _patients(contents, names)
     rename = _Renamer(names)
     withheld: list[str] = []
