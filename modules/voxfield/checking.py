@@ -25,12 +25,16 @@ from voxfield.artifacts import (
     VectorImage,
     check_pair,
 )
+from voxfield.artifacts._archive import refuse_archive
+from voxfield.artifacts._files import open_origin
 from voxfield.artifacts._nifti._reader import NiftiFile
 from voxfield.artifacts._safetensors import TensorFile
 from voxfield.errors import InputError
 from voxfield.findings import Findings
-from voxfield.output_check import check_output, note_left_behind, require_agreement
-from voxfield.paths import run_folder
+from voxfield.intact import agree
+from voxfield.leftovers import note_leftovers
+from voxfield.paths import is_folder
+from voxfield.records import hash_file, read_record, sidecar_sha256
 from voxfield.settings_check import check_settings
 
 KINDS: dict[str, type[Artifact]] = {
@@ -43,7 +47,6 @@ SUFFIXES: dict[str, type[Artifact]] = {
     ".gii": artifacts.Mesh,
 }  # fmt: skip
 OUTPUT = "output"
-ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z")
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ def judge(
         if schema is not None:
             check: Callable[[Findings], str] = partial(check_settings, file, schema)
         elif kind is not None and _key(kind) == OUTPUT:
-            check = partial(check_output, file)
+            check = partial(_check_output, file)
         else:
             check = partial(_check_one, file, kind, labels, limits)
         verdicts.append(_verdict(file, check))
@@ -160,11 +163,21 @@ def _check_one(path: Path, kind: str | None, labels: Sequence[int] | None, limit
 
 
 def _check_record(artifact: Artifact, findings: Findings) -> None:
-    """Judge a file beside its record, which inside a run folder has to be there."""
-    origin = artifact.origin
-    if origin is not None:
-        require_agreement(origin.path, origin.sha256, recorded=run_folder(origin.path) is not None)
-        note_left_behind(origin.path, findings)
+    """Compare a file with its record, and look beside it."""
+    if artifact.origin is not None:
+        agree(artifact.origin.path, artifact.origin.sha256)
+        note_leftovers([artifact.origin.path], findings)
+
+
+def _check_output(path: Path, findings: Findings) -> str:
+    """Judge any file as the output of a stage: it has a record, and is what the record says."""
+    if not is_folder(path):
+        open_origin(path)
+    if read_record(path) is None and sidecar_sha256(path) is None:
+        raise InputError("its record is missing, as if its job was killed before it ended; make it anew", file=path)
+    agree(path, hash_file(path)[0])
+    note_leftovers([path], findings)
+    return "output that agrees with its record"
 
 
 def _key(kind: str) -> str:
@@ -194,7 +207,7 @@ def kind_of(path: Path, limits: Limits, *, masks: bool = False) -> type[Artifact
     masks  take a volume for a label map
     """
     name = path.name.lower()
-    if path.is_dir() and not name.endswith((".nii", ".nii.gz")):
+    if is_folder(path) and not name.endswith((".nii", ".nii.gz")):
         return Report
     if name.endswith((".nii", ".nii.gz", ".hdr", ".img")):
         header = NiftiFile(path, limits, Findings()).header
@@ -231,14 +244,7 @@ def _check_foreign(path: Path, limits: Limits, findings: Findings) -> str:
         return "array"
     if name.endswith((".nrrd", ".mha", ".vtk", ".h5", ".hdf5")):
         return _check_convertible(path, limits, findings)
-    if name.endswith(ARCHIVES):
-        raise InputError(
-            "is an archive (zip, tar), which is refused: its members may lie outside the folder, be links "
-            "or special "
-            "(device) files, and exceed any size limit (unsafe); unpack it with a tool you trust and name "
-            "the files",
-            file=path,
-        )
+    refuse_archive(path, b"")
     artifacts.RawFile(path, limits=limits)
     raise InputError(
         f"the kind of a file named {path.suffix or 'like this'} is not known; give it with --as", file=path

@@ -42,6 +42,7 @@ options
   --help                        print this text
 """
 GRACE_S = 60.0  # whoever started several processes ends them all in a moment; the one that is gone has said why
+NO_SUCH_PLACE = {errno.EACCES, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EPERM, errno.EROFS}
 OUT_OF_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EFBIG}
 
 
@@ -64,10 +65,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     except OSError as error:
-        if error.errno not in OUT_OF_MACHINE:
-            raise
+        return _told_of_files(error)
+
+
+def _told_of_files(error: OSError) -> int:
+    """Say what the file system refused, where it is the machine's fault or that of a path; anything else is a bug."""
+    if error.errno in NO_SUCH_PLACE and error.filename is not None:
+        return processes.complain(f"error: {error.filename}: {error.strerror}; check the path", 2)
+    if error.errno in OUT_OF_MACHINE:
         why = f"{error.filename or 'output'}: {error.strerror}; nothing was left half-written"
         return processes.complain(f"error: {why}", 3)
+    raise error
 
 
 def _dispatch(words: list[str]) -> int:

@@ -73,7 +73,10 @@ def read_settings(stage: Stage[..., Any], file: Path | None, assignments: Sequen
     """Settings of a YAML file with `--set` values on top."""
     from voxfield.settings_yaml import load_yaml
 
-    values: dict[str, Any] = dict(load_yaml(file)) if file is not None else {}
+    values: dict[str, Any] = {}
+    if file is not None:
+        values.update(load_yaml(file))
+        stage.settings.validate(values, file=file)
     values.update(parse_assignments(assignments, stage.settings.text_fields))
     return values
 

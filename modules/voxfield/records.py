@@ -18,7 +18,7 @@ from typing import Any
 
 from voxfield.artifacts._strict_json import parse_json
 from voxfield.errors import InputError
-from voxfield.paths import run_folder
+from voxfield.paths import is_file, resolved, run_folder
 
 SCHEMA = 1
 OLDEST_SCHEMA = 1  # a release reads the last two schema numbers; there is only one so far
@@ -39,7 +39,7 @@ def record_path(path: Path) -> Path:
 def read_record(path: Path) -> dict[str, Any] | None:
     """The record of the artifact at `path`; None where there is none or the JSON beside it is somebody else's."""
     place = record_path(path)
-    if not place.is_file() or place == path:
+    if not is_file(place) or place == path:
         return None
     try:
         text = place.read_bytes()
@@ -67,13 +67,10 @@ def _fault(record: Any) -> str | None:
     return None
 
 
-def stated_sha256(path: Path) -> str | None:
-    """The hash that the record of a file states, or a sidecar of somebody else; None where nothing is stated."""
-    record = read_record(path)
-    if record is not None:
-        return str(record["output"]["sha256"])
+def sidecar_sha256(path: Path) -> str | None:
+    """The hash that a sidecar of somebody else states about its file; None where there is none that does."""
     place = record_path(path)
-    if place == path or not place.is_file():
+    if place == path or not is_file(place):
         return None
     sidecar = json.loads(place.read_bytes())
     stated = sidecar.get("sha256") if isinstance(sidecar, dict) else None
@@ -114,7 +111,7 @@ def describe_file(path: Path, sha256: str, size: int, *, seen_from: Path) -> dic
     """
     folder = run_folder(path)
     if folder is not None and folder == run_folder(seen_from):
-        name = path.resolve().relative_to(folder).as_posix()
+        name = resolved(path).relative_to(folder).as_posix()
     else:
         name = "folder" if path.is_dir() and path != seen_from else path.name
     return {"path": name, "sha256": sha256, "bytes": size}

@@ -21,6 +21,8 @@ from voxfield.context import Context
 from voxfield.errors import InputError
 from voxfield.findings import Findings
 from voxfield.intact import load_intact
+from voxfield.leftovers import note_leftovers
+from voxfield.paths import resolved
 from voxfield.records import (
     SCHEMA,
     describe_file,
@@ -168,21 +170,33 @@ def _check_outputs(call: Call) -> None:
     if not call.outputs:
         flags = ", ".join(f"--out-{port.flag}" for port in call.stage.outputs)
         raise InputError(f"{call.stage.name} writes nothing: name at least one of {flags}")
-    sources = [p for given in call.inputs.values() if given for p in ([given] if isinstance(given, Path) else given)]
     taken: dict[Path, str] = {}
     for name, path in call.outputs.items():
         suffix = known[name].kind.suffix
         if suffix and not path.name.endswith(suffix):
             raise InputError(f"output {name!r} is a {known[name].kind.kind}; its name ends in {suffix}", file=path)
-        for place in (path.resolve(), record_path(path).resolve()):
+        for place in (resolved(path), resolved(record_path(path))):
             if place in taken:
                 raise InputError(f"outputs {taken[place]!r} and {name!r} would overwrite each other", file=path)
             taken[place] = name
-        for source in sources:
-            same = source.exists() and path.exists() and source.samefile(path)
-            theirs = {source.resolve(), record_path(source).resolve()}
-            if same or theirs & {path.resolve(), record_path(path).resolve()}:
+        for source in sources(call):
+            same = _one_file(source, path)
+            theirs = {resolved(source), resolved(record_path(source))}
+            if same or theirs & {resolved(path), resolved(record_path(path))}:
                 raise InputError(f"output {name!r} would overwrite an input; choose another name", file=path)
+
+
+def _one_file(first: Path, second: Path) -> bool:
+    """Whether two names lead to one file; the reader will say what is wrong with a name that leads nowhere."""
+    try:
+        return first.samefile(second)
+    except OSError:
+        return False
+
+
+def sources(call: Call) -> list[Path]:
+    """Every file that goes into a call."""
+    return [p for given in call.inputs.values() if given for p in ([given] if isinstance(given, Path) else given)]
 
 
 def _load_inputs(call: Call, findings: Findings, cache: InputCache, shared: frozenset[str]) -> dict[str, Any]:
@@ -196,6 +210,7 @@ def _load_inputs(call: Call, findings: Findings, cache: InputCache, shared: froz
             loaded[port.name] = cache.load(given, port.kind, call, findings, keep=port.name in shared)
         else:
             loaded[port.name] = [_load_one_of_many(path, port, call, findings, cache) for path in given]
+    note_leftovers(sources(call), findings)
     return loaded
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from voxfield.artifacts._base import DEFAULT_LIMITS, Artifact, Inspection, Limits, Origin
 from voxfield.artifacts._files import HashedFile, open_origin
 from voxfield.errors import InputError
+from voxfield.paths import is_folder
 
 if TYPE_CHECKING:
     from typing import Self
@@ -28,7 +29,7 @@ class RawFile(Artifact):
     def __init__(self, path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> None:
         super().__init__()
         self.path = Path(path)
-        self.origin = _folder_origin(self.path) if self.path.is_dir() else open_origin(path)
+        self.origin = _folder_origin(self.path) if is_folder(self.path) else open_origin(path)
         self.limits = limits
 
     @classmethod

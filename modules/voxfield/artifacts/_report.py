@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from voxfield.artifacts._base import DEFAULT_LIMITS, Artifact, Inspection, Limits, Origin
 from voxfield.artifacts._files import open_origin
 from voxfield.errors import InputError
+from voxfield.paths import is_file, is_folder
 
 if TYPE_CHECKING:
     from typing import Self
@@ -38,8 +39,8 @@ class Report(Artifact):
     def load(cls, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, findings: Findings | None = None) -> Self:
         """Open the folder of a report; its pages are read when they are first used."""
         path = Path(path)
-        if not path.is_dir():
-            what = "is not a folder" if path.exists() else "no such folder"
+        if not is_folder(path):
+            what = "is not a folder" if is_file(path) else "no such folder"
             raise InputError(f"{what}; a report is a folder with {INDEX}", file=path)
         open_origin(path / INDEX)
         report = cls.__new__(cls)

@@ -137,12 +137,22 @@ def _read_header(file: HashedFile, inspection: Inspection) -> tuple[bytes, dict[
         inspection.refuse(f"is too small for a safetensors header: {size} bytes, 8 expected")
     length = struct.unpack("<Q", start)[0]
     if length > min(size - 8, MAX_HEADER):
+        _refuse_pickle(file.origin.path, start, inspection)
         inspection.refuse(f"its header claims a length of {length:,} bytes, too large for a file of {size:,}")
     text = file.read(length)
     header = parse_json(text, inspection.file, what="its header")
     if not isinstance(header, dict):
         inspection.refuse("its header is JSON but no mapping of tensor names")
     return start + text, header
+
+
+def _refuse_pickle(path: Path, start: bytes, inspection: Inspection) -> None:
+    """Name what people hand in most: weights as torch saves them."""
+    if start.startswith((b"PK", b"\x80")) or path.name.lower().endswith((".pt", ".pth", ".ckpt", ".bin", ".tar")):
+        inspection.refuse(
+            "is a checkpoint of torch, whose pickle could run code: refused as unsafe; expected .safetensors, whose "
+            "storage is judged before it is read"
+        )
 
 
 def _metadata(header: dict[str, Any], inspection: Inspection) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from annotated_types import Ge, Gt, Le, Lt
 
 from voxfield.artifacts import Image, LabelMap, PartialVectorImage, RawFile
+from voxfield.artifacts._archive import HEAD, refuse_archive
 from voxfield.artifacts._base import Inspection
 from voxfield.artifacts._grid import affine_fault
 from voxfield.artifacts._values import require_finite
@@ -22,7 +23,7 @@ METRES = {"m/s": 1.0, "cm/s": 0.01, "mm/s": 0.001}
 # What a file begins with, whatever its name.
 NRRD, META, VTK, HDF5 = b"NRRD000", (b"ObjectType", b"NDims", b"Comment"), b"# vtk DataFile", b"\x89HDF\r\n\x1a\n"
 PNG = b"\x89PNG\r\n\x1a\n"
-HEAD = 132  # bytes; DICOM begins behind a preamble
+NIFTI = (".nii", ".nii.gz", ".hdr", ".img")
 
 
 class Converted(NamedTuple):
@@ -109,6 +110,8 @@ def _read(
 ) -> "Foreign":
     from voxfield.io._dicom_header import is_dicom
 
+    if source.path.is_dir() and source.path.name.lower().endswith(NIFTI):
+        raise InputError("is a directory; expected a file by its name", file=source.path)
     if source.path.is_dir():
         from voxfield.io._dicom_series import read_series
 
@@ -133,9 +136,10 @@ def _read(
         foreign = read_png(source.path, source.limits, pixels)
     elif is_dicom(head):
         foreign = _dicom_file(source, pixels, ctx)
-    elif source.path.name.endswith((".nii", ".nii.gz")):
-        foreign = _nifti(source)
+    elif source.path.name.lower().endswith(NIFTI):
+        foreign = _nifti(source, pixels.labels, ctx)
     else:
+        refuse_archive(source.path, head)
         expected = "NRRD, MetaImage, legacy VTK, HDF5, PNG, DICOM or NIfTI"
         raise InputError(f"begins with {head[:16]!r}; expected {expected}", file=source.path)
     return foreign
@@ -158,11 +162,12 @@ def _dicom_file(source: RawFile, pixels: "Pixels", ctx: Context) -> "Foreign":
     return found.foreign
 
 
-def _nifti(source: RawFile) -> "Foreign":
+def _nifti(source: RawFile, labels: bool, ctx: Context) -> "Foreign":
+    """Values of a NIfTI file. Labels are never taken through float32, which holds no integer beyond 2^24 exactly."""
     from voxfield.io._foreign import Foreign
 
-    image = Image.load(source.path, limits=source.limits)
-    return Foreign(image.affine, image.data)
+    volume = (LabelMap if labels else Image).load(source.path, limits=source.limits, findings=ctx.findings)
+    return Foreign(volume.affine, volume.data)
 
 
 def _mirrored(foreign: "Foreign", place: Path) -> "Foreign":

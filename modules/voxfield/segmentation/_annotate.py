@@ -8,7 +8,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Ge, Le
 
-from voxfield.artifacts import Image, LabelMap
+from voxfield.artifacts import Image, LabelMap, check_pair
 from voxfield.errors import InputError, SettingsError
 from voxfield.stage import Context, Resources, stage
 
@@ -49,9 +49,11 @@ def annotate(
     if (dense is None) == (threshold is None):
         raise SettingsError("segmentation.annotate takes either the input 'dense' or the setting 'threshold'")
     if dense is not None:
-        labels, names = np.asarray(dense.data), dict(dense.labels) or {1: "lumen"}
-        if dense.grid.shape != image.grid.shape:
-            raise InputError(f"has shape {dense.grid.shape}, the image {image.grid.shape}", file=dense.file)
+        check_pair(image, dense)
+        dense.require_labels(range(UNANNOTATED))
+        labels, names = dense.data, dict(dense.labels) or {1: "lumen"}
+        if dense.unannotated is not None:
+            labels = np.where(labels == dense.unannotated, UNANNOTATED, labels)
     else:
         labels, names = (np.asarray(image.data) > threshold).astype(np.uint8), {1: "above threshold"}
         ctx.finding(
