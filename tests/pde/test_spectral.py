@@ -81,6 +81,39 @@ def test_periodic_axes_converge_exponentially() -> None:
     assert all(late < early / 30 for early, late in pairwise(errors[:3]))
 
 
+@pytest.mark.parametrize("order", [1, 3])
+def test_odd_derivatives_alone_are_solved_up_to_their_mean(order: int) -> None:
+    """They do not see the Nyquist mode of the grid, which is no part of a resolved solution."""
+    mean = float(np.i0(1))  # of exp(cos x)
+
+    def u(x: np.ndarray) -> np.ndarray:
+        return exp(cos(x)) - mean
+
+    slopes = {1: lambda x: -sin(x) * exp(cos(x)), 3: lambda x: sin(x) * (3 * cos(x) + cos(x) ** 2) * exp(cos(x))}
+    box = (Interval(0, 2 * pi, "periodic"),)
+    equation = Equation(Operator((Term(2.0, (order,)),)), box, lambda x: 2 * slopes[order](x))
+    solution = solve(equation)
+    assert error(solution, u) < 1e-11
+    assert solution.residual < 1e-9
+    with pytest.raises(InputError, match="do not balance"):
+        solve(Equation(Operator((Term(1.0, (order,)),)), box, lambda x: 1 + slopes[order](x)))
+
+
+def test_odd_along_one_axis_and_even_along_another() -> None:
+    """A drift along x and diffusion along y, both periodic; with drifts alone u(x - y) stays undetermined."""
+    box = (Interval(0, 2 * pi, "periodic"), Interval(0, 2 * pi, "periodic"))
+    operator = Operator((Term(1.0, (1, 0)), Term(-1.0, (0, 2))))
+
+    def forcing(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return (-sin(x) + (sin(y) - cos(y) ** 2) * cos(x)) * exp(sin(y))
+
+    found = solve(Equation(operator, box, forcing))
+    assert error(found, lambda x, y: cos(x) * exp(sin(y))) < 1e-10
+    drifts = Operator((Term(1.0, (1, 0)), Term(1.0, (0, 1))))
+    with pytest.raises(InputError, match="leave its solution undetermined"):
+        solve(Equation(drifts, box, lambda x, y: cos(x + y)))
+
+
 def wave(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return cos(3 * x) * exp(y)
 

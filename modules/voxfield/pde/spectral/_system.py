@@ -202,7 +202,7 @@ class System:
     def _factor(self, axis: int, part: dict[int, complex]) -> Factor:
         points = self.axes[axis]
         if isinstance(points, Fourier):
-            return _tensor.circulant(points, part)
+            return _tensor.circulant(points, part, singular=self.equation.singular)
         key = (axis, tuple(sorted(part.items())))
         if key not in self._factors:
             ends = self.ends[axis]

@@ -65,10 +65,19 @@ def factorise(matrix: Array, *, singular: bool = False) -> Factor:
     return Factor(triangular, unitary.conj().T, unitary)
 
 
-def circulant(axis: Fourier, coefficients: dict[int, complex]) -> Factor:
-    """Sum of coefficient * derivative on a periodic axis, which the Fourier transform makes diagonal."""
+def circulant(axis: Fourier, coefficients: dict[int, complex], *, singular: bool = False) -> Factor:
+    """Sum of coefficient * derivative on a periodic axis, which the Fourier transform makes diagonal.
+
+    Odd derivatives alone do not see the Nyquist mode, which then is no constant and yet in the kernel. Where constants
+    are (`singular`) it gets the eigenvalue of one of its two waves: what is found of it is imaginary, and left out.
+    """
     parts = [coefficient * axis.symbol(order) for order, coefficient in coefficients.items()]
-    return Factor(np.sum(parts, axis=0) if parts else np.zeros(axis.count), None, None)
+    core = np.sum(parts, axis=0) if parts else np.zeros(axis.count)
+    nyquist = axis.count // 2
+    if singular and parts and core[nyquist] == 0:
+        wave = 1j * axis.wavenumbers[nyquist]
+        core[nyquist] = sum(coefficient * wave**order for order, coefficient in coefficients.items())
+    return Factor(core, None, None)
 
 
 def solve(factors: Sequence[Factor], shift: complex, right: Array, *, singular: bool = False) -> Array:
