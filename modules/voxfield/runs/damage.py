@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from voxfield.errors import InputError, damage_in
-from voxfield.records import hash_file, read_record
-from voxfield.runs.folder import files_of, write_whole
+from voxfield.records import KEY, hash_file, read_record
+from voxfield.runs.folder import folders_of, write_whole
 
 ASIDE = "damaged"
 LIST = "list.json"
@@ -24,28 +24,29 @@ def changed(run: Path) -> dict[str, str]:
 
     Looks at sizes and times of all results and reads their records, but hashes only files that are later than those.
     """
-    files = set(files_of(run))
     found: dict[str, str] = {}
-    for file in files:
-        if file.suffix == ".json":
-            for made in (file.with_suffix(""), file.with_suffix(".nii.gz")):
-                if (made in files or made.is_dir()) and (fault := _difference(made, file, run)):
-                    found[made.relative_to(run).as_posix()] = fault
+    for folder, inside, names in folders_of(run):
+        there = {*inside, *names}
+        for name in names:
+            stem = name.removesuffix(".json")
+            for made in (f"{stem}.nii.gz", stem):
+                if name != stem and made in there and (fault := _difference(folder / made, folder / name, run)):
+                    found[(folder / made).relative_to(run).as_posix()] = fault
     return found
 
 
 def _difference(made: Path, place: Path, run: Path) -> str | None:
     try:
-        record = read_record(made)
-        if record is None:
+        content = json.loads(place.read_bytes())
+        if not isinstance(content, dict) or KEY not in content:
             return None  # somebody else's JSON
-        size, written = record["output"]["bytes"], record["output"]["sha256"]
-    except (InputError, KeyError, TypeError):
+        size, written = content[KEY]["output"]["bytes"], content[KEY]["output"]["sha256"]
+    except (ValueError, RecursionError, KeyError, TypeError):
         return "its record can not be read"
     found, latest = _size_and_time(made)
     if found != size:
         return f"holds {found} bytes, its record says {size}"
-    if latest > max(_time(place), _time(_note_of_snakemake(made, run))):
+    if latest > place.stat().st_mtime_ns and latest > _job_ended(made, run):
         if hash_file(made)[0] != written:
             return "was changed after it was written"
         place.touch()  # a copy that came in another order; it need not be hashed again
@@ -58,14 +59,11 @@ def _size_and_time(made: Path) -> tuple[int, int]:
     return sum(s.st_size for s in told), max((s.st_mtime_ns for s in told), default=0)
 
 
-def _time(place: Path) -> int:
-    return place.stat().st_mtime_ns if place.exists() else 0
-
-
-def _note_of_snakemake(made: Path, run: Path) -> Path:
-    """Where Snakemake notes what it knows of an output, just after it gave that the time of the job's end."""
-    name = made.relative_to(run).as_posix()
-    return run / ".snakemake" / "metadata" / base64.urlsafe_b64encode(name.encode()).decode()
+def _job_ended(made: Path, run: Path) -> int:
+    """When Snakemake noted what it knows of an output (ns), just after it gave that the time of the job's end."""
+    name = base64.urlsafe_b64encode(made.relative_to(run).as_posix().encode()).decode()
+    note = run / ".snakemake" / "metadata" / name
+    return note.stat().st_mtime_ns if len(name) < 255 and note.exists() else 0
 
 
 def known_damage(run: Path) -> dict[str, str]:

@@ -42,10 +42,16 @@ def write_whole(place: Path, text: str) -> None:
 
 def files_of(run: Path) -> Iterator[Path]:
     """The files of a run but for what the run itself writes and the checkpoints of stages that are to go on."""
+    for folder, _, names in folders_of(run):
+        yield from (folder / name for name in names if name != RUN_MARKER)
+
+
+def folders_of(run: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Folders of a run with the names of the folders and files in them, but for those that `files_of` leaves out."""
     for folder, inside, names in os.walk(run):
         own = OWN_FOLDERS if Path(folder) == run else frozenset()
         inside[:] = sorted(name for name in inside if name not in own and not name.endswith(".work"))
-        yield from (Path(folder, name) for name in sorted(names) if name != RUN_MARKER)
+        yield Path(folder), inside, sorted(names)
 
 
 def recorded_output(place: Path, run: Path) -> tuple[Path, str] | None:
