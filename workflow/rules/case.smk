@@ -8,8 +8,6 @@ rule convert:
         image="sub-{subject}/angiogram.nii.gz",
         velocity="sub-{subject}/velocity_measured.nii.gz",
         **({"labels": "sub-{subject}/labels.nii.gz"} if CASE["annotation"] == "labels" else {}),
-    group:
-        "input"
     log:
         "logs/sub-{subject}/io.convert.log",
     params:
@@ -31,8 +29,6 @@ rule annotate:
         **({"dense": "sub-{subject}/labels.nii.gz"} if CASE["annotation"] == "labels" else {}),
     output:
         annotation="sub-{subject}/annotation.nii.gz",
-    group:
-        "input"
     log:
         "logs/sub-{subject}/segmentation.annotate.log",
     params:
@@ -56,8 +52,6 @@ if CASE["truth"]:
         output:
             velocity="sub-{subject}/velocity_true.nii.gz",
             labels="sub-{subject}/lumen_true.nii.gz",
-        group:
-            "input"
         log:
             "logs/sub-{subject}/io.convert_truth.log",
         params:

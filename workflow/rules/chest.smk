@@ -8,8 +8,6 @@ rule convert_reference:
         source=lambda wildcards: f"{DATA}/{SCANS[wildcards.subject]['airway']}",
     output:
         labels="sub-{subject}/reference.nii.gz",
-    group:
-        "input"
     log:
         "logs/sub-{subject}/io.convert_reference.log",
     params:
@@ -27,8 +25,6 @@ rule airway_phantom:
         lung="sub-{subject}/lung_true.nii.gz",
         centerline="sub-{subject}/centerline_true.swc",
         branches="sub-{subject}/branches_true.tsv",
-    group:
-        "input"
     log:
         "logs/sub-{subject}/phantoms.airway.log",
     params:
@@ -49,8 +45,6 @@ rule simulate:
         image="sub-{subject}/ct.nii.gz",
         wall="sub-{subject}/wall.nii.gz",
         truth="sub-{subject}/simulation.json",
-    group:
-        "input"
     log:
         "logs/sub-{subject}/phantoms.chest_ct.log",
     params:
@@ -68,8 +62,6 @@ rule lung:
         image=lambda wildcards: image_of(wildcards.subject),
     output:
         lung="sub-{subject}/lung.nii.gz",
-    group:
-        "input"
     log:
         "logs/sub-{subject}/segmentation.lung.log",
     params:

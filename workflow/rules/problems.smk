@@ -57,8 +57,6 @@ rule compare:
         pairs="sub-{subject}/pairs.tsv",
         metrics="sub-{subject}/agreement.json",
         picture="sub-{subject}/agreement.png",
-    group:
-        "page"
     log:
         "logs/sub-{subject}/pde.compare.log",
     params:
@@ -79,8 +77,6 @@ rule problem_page:
         pairs=lambda wildcards: compared(wildcards.subject, "pairs.tsv"),
     output:
         index="sub-{subject}/page/index.html",
-    group:
-        "page"
     log:
         "logs/sub-{subject}/report.problem.log",
     params:

@@ -46,8 +46,6 @@ rule graph:
     output:
         domain="sub-{subject}/domain.safetensors",
         metrics="sub-{subject}/domain.json",
-    group:
-        "field"
     log:
         "logs/sub-{subject}/fields.graph.log",
     params:
@@ -66,8 +64,6 @@ rule fit:
         observed=lambda wildcards: observed_of(wildcards.subject),
     output:
         model="sub-{subject}/field_model.safetensors",
-    group:
-        "field"
     log:
         "logs/sub-{subject}/fields.fit.log",
     params:
@@ -86,8 +82,6 @@ rule predict:
         field="sub-{subject}/field.safetensors",
         samples="sub-{subject}/field_samples.safetensors",
         metrics="sub-{subject}/field.json",
-    group:
-        "field"
     log:
         "logs/sub-{subject}/fields.predict.log",
     params:
@@ -107,8 +101,6 @@ rule singularities:
         clusters="sub-{subject}/singularities.tsv",
         cells="sub-{subject}/singularity_cells.tsv",
         metrics="sub-{subject}/singularities.json",
-    group:
-        "page"
     log:
         "logs/sub-{subject}/fields.singularities.log",
     params:
@@ -127,8 +119,6 @@ rule evaluate_points:
         observed=lambda wildcards: observed_of(wildcards.subject),
     output:
         metrics="sub-{subject}/field_metrics.json",
-    group:
-        "page"
     log:
         "logs/sub-{subject}/fields.evaluate_points.log",
     params:
@@ -154,8 +144,6 @@ rule surface_page:
         ],
     output:
         index="sub-{subject}/page/index.html",
-    group:
-        "page"
     log:
         "logs/sub-{subject}/report.surface.log",
     params:

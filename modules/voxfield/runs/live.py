@@ -17,6 +17,7 @@ def wait_for_orphans(run: Path) -> None:
 
     Raises MachineError while another run works in the folder.
     """
+    _wait_for_slurm(run)
     told: set[int] = set()
     started = time.monotonic()
     while busy := _busy(run):
@@ -27,7 +28,6 @@ def wait_for_orphans(run: Path) -> None:
                 sys.stderr.write(f"waiting for process {pid}, which an earlier run left behind in this folder\n")
                 told.add(pid)
         time.sleep(0.2)
-    _wait_for_slurm(run)
 
 
 def _wait_for_slurm(run: Path) -> None:
@@ -56,7 +56,7 @@ def _busy(run: Path) -> dict[int, bool]:
             words = process.cmdline() if here and process.status() != psutil.STATUS_ZOMBIE else []
             # The shell of a job outlives its stage for a moment, in order to write down how that ended.
             if words and ("python" in process.name() or words[1:2] == ["-c"]):
-                found[process.pid] = "snakemake" in words
+                found[process.pid] = "snakemake" in words and "--mode" not in words  # with a mode it is part of a job
         except (psutil.Error, OSError):
             continue
     return found

@@ -47,7 +47,7 @@ def note_untold_failures(run: Path) -> None:
     for job in failed:
         if job.number in numbers or job.inputs & missing or _is_noted(job, run):
             continue
-        reason = slurm.ending(job.number) if job.number else job.message
+        reason = slurm.ending(job.number) if job.number else f"its job never began: {job.message}"
         _begin_log(run / job.log, reason)
         write_notes(job.words, 1, reason=reason, slurm_job=job.number, run=run)
 
@@ -66,8 +66,14 @@ def _errors(text: str) -> Iterator[Refused]:
             frozenset(_field("input", block).split(", ")),
             frozenset(_field("output", block).split(", ")),
             inside[-1] if inside else _field("external_jobid", block),
-            " ".join(_field("message", block).split()),
+            _message(block),
         )
+
+
+def _message(block: str) -> str:
+    """What Snakemake says of a job; of one that is part of a group it says nothing."""
+    told = " ".join(_field("message", block).split())
+    return told if told not in {"", "None"} else "does it ask for more than there is?"
 
 
 def _field(name: str, block: str) -> str:
