@@ -36,6 +36,7 @@ commands
   diff RUN_A RUN_B              settings, versions and numbers of two runs, paired by patient
   export RUN_DIR --out FILE     pack a run without its patients' data, so that another site can repeat it
   report RUN_DIR                print where the report of a run is and what failed
+  derivatives RUN_DIR FOLDER    the results of every scan as a BIDS derivative
 
 options
   --version                     print the version
@@ -195,6 +196,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "diff": commands.diff,
     "export": commands.export,
     "report": commands.report,
+    "derivatives": commands.derivatives,
 }
 
 

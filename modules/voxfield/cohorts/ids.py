@@ -18,7 +18,7 @@ def subject_ids(scans: Sequence[Scan]) -> list[str]:
     upper and lower case, which are one folder on some disks, all of them get four digits of their own hash.
     """
     originals = ["/".join(scan.names) for scan in scans]
-    plain = ["-".join(_plain(text) for text in scan.names if text) for scan in scans]
+    plain = ["-".join(plain_name(text) for text in scan.names if text) for scan in scans]
     meant: dict[str, set[str]] = defaultdict(set)
     for name, original in zip(plain, originals, strict=True):
         meant[name.lower()].add(original)
@@ -29,7 +29,8 @@ def subject_ids(scans: Sequence[Scan]) -> list[str]:
     return _numbered(made)
 
 
-def _plain(text: str) -> str:
+def plain_name(text: str) -> str:
+    """A name in letters, digits and hyphens; its hash where nothing of it is left."""
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     return OTHER.sub("-", ascii_text).strip("-") or hashlib.sha256(text.encode()).hexdigest()[:8]
 

@@ -85,3 +85,16 @@ def report(words: list[str]) -> int:
     from voxfield.runs.share import report_run
 
     return report_run(options.run_dir)
+
+
+def derivatives(words: list[str]) -> int:
+    """`voxfield derivatives RUN_DIR FOLDER`."""
+    options = parse(
+        "derivatives",
+        words,
+        ("run_dir", {"type": Path}),
+        ("folder", {"type": Path, "help": "of the BIDS derivative; one that this command wrote is gone on with"}),
+    )
+    from voxfield.runs.derivatives import write_derivatives
+
+    return write_derivatives(options.run_dir, options.folder)
