@@ -21,6 +21,7 @@ UNDEFINED = 0xFFFFFFFF
 LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 BINARY = {b"US": "H", b"SS": "h", b"UL": "I", b"SL": "i", b"FL": "f", b"FD": "d"}
 DEEPEST, LONGEST = 16, 1 << 20  # nesting of sequences; bytes of one value that is kept
+MOST = 2_000_000  # elements and items that are walked over: some seconds; ten thousand frames have a tenth of it
 
 TAGS: Mapping[int, str] = {
     0x00020010: "transfer_syntax",
@@ -116,6 +117,7 @@ class _Parser:
     def __init__(self, stream: BinaryIO, size: int, path: Path, names: Mapping[int, str]) -> None:
         self.stream, self.size, self.path, self.names = stream, size, path, names
         self.explicit = True
+        self.walked = 0
         self.pixel_bytes: int | None = None
         self.has_pixels = False
 
@@ -160,6 +162,10 @@ class _Parser:
         return True
 
     def _prefix(self) -> tuple[int, bytes, int]:
+        """Tag, type and length of the next element or item."""
+        self.walked += 1
+        if self.walked > MOST:
+            raise InputError(f"has more than {MOST:,} elements; it is damaged, or no scan", file=self.path)
         group, number = struct.unpack("<HH", self._take(4))
         tag = group << 16 | number
         if group == 0xFFFE or not (self.explicit or group == 2):
@@ -191,7 +197,8 @@ class _Parser:
             last = self.size if size == UNDEFINED else self.stream.tell() + size
             while self.stream.tell() < last and self._element(item, depth, names):
                 pass
-            items.append(item)
+            if names:
+                items.append(item)
         return items
 
     def _judge_pixels(self, length: int) -> None:

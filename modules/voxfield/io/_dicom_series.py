@@ -60,6 +60,9 @@ def _images(folder: Path, inspection: Inspection) -> Iterable[Found]:
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.is_dir() or path.name.upper() == "DICOMDIR":
             continue
+        if not path.is_file():
+            what = "a broken link" if path.is_symlink() else "not a regular file (a pipe, socket or device)"
+            raise InputError(f"is {what} among the slices; fetch it, or remove it", file=path)
         if not _begins_like_dicom(path):
             strangers += 1
             continue
