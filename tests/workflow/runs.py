@@ -34,6 +34,12 @@ def voxfield(pipeline: Path, table: Path, run: Path, *more: str) -> subprocess.C
     return subprocess.run(command(pipeline, table, run, *more), capture_output=True, text=True, check=False)
 
 
+def run_pipeline(name: str, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """Run a pipeline that ships, on one core, to its end."""
+    words = [sys.executable, "-m", "voxfield", "run", name, "--cores", "1", "--directory", str(folder), *more]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
 def mtimes(run: Path) -> dict[str, int]:
     """When each volume of a run was written."""
     return {str(p.relative_to(run)): p.stat().st_mtime_ns for p in run.rglob("*.nii.gz")}

@@ -2,11 +2,11 @@
 
 import json
 import re
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+from runs import run_pipeline
 
 FINE = """
 title: A bar
@@ -19,9 +19,7 @@ boundary: {all: dirichlet}
 """
 
 
-def run(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "voxfield", "run", "pde_atlas", "--cores", "1", "--directory", str(folder), *more]
-    return subprocess.run(words, capture_output=True, text=True, check=False)
+run = partial(run_pipeline, "pde_atlas")
 
 
 @pytest.mark.slow

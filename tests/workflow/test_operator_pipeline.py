@@ -2,11 +2,11 @@
 
 import json
 import re
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+from runs import run_pipeline
 
 PROBLEM = """
 unit: m
@@ -25,9 +25,7 @@ stages:
 """
 
 
-def run(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "voxfield", "run", "operator", "--cores", "1", "--directory", str(folder), *more]
-    return subprocess.run(words, capture_output=True, text=True, check=False)
+run = partial(run_pipeline, "operator")
 
 
 @pytest.mark.slow

@@ -2,27 +2,13 @@
 
 import json
 import re
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+from runs import run_pipeline
 
-
-def run(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    words = [
-        sys.executable,
-        "-m",
-        "voxfield",
-        "run",
-        "surface_field",
-        "--cores",
-        "1",
-        "--directory",
-        str(folder),
-        *more,
-    ]
-    return subprocess.run(words, capture_output=True, text=True, check=False)
+run = partial(run_pipeline, "surface_field")
 
 
 def plan(folder: Path, *more: str) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """What the trainer gives to an algorithm, and what it wants back."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -65,7 +66,7 @@ class Nets:
     teacher_parts: Any = None
 
 
-class Algorithm(Component):
+class Algorithm(Component, ABC):
     """Base of all algorithms: subclasses are dataclasses whose fields are their options.
 
     unlabelled_ratio      unlabelled rows of a batch for each labelled one; 0 if the algorithm uses none
@@ -77,9 +78,9 @@ class Algorithm(Component):
     unlabelled_ratio: int = 0
     normalised_embedding: bool = False
 
+    @abstractmethod
     def loss(self, batch: Batch, nets: Nets) -> tuple[Tensor, dict[str, float]]:
         """The loss of a batch, a scalar, and figures for the log."""
-        raise NotImplementedError
 
 
 def forward(net: Callable[[Tensor | None, Tensor | None], Tensor], *sets: Inputs) -> list[Tensor]:

@@ -1,5 +1,6 @@
 """What a labelled row costs, whatever the algorithm does with the unlabelled ones."""
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from torch import Tensor
@@ -8,9 +9,10 @@ from voxfield.errors import SettingsError
 from voxfield.grading.components import Component
 
 
-class LabelLoss(Component):
+class LabelLoss(Component, ABC):
     """Base of all label losses: subclasses are dataclasses whose fields are their options."""
 
+    @abstractmethod
     def __call__(self, log_probability: Tensor, target: Tensor, rows: Tensor | None = None) -> Tensor:
         """The loss of each row, (n,).
 
@@ -19,7 +21,6 @@ class LabelLoss(Component):
         rows             (n,) places in the training set; None where a target mixes two rows, which a loss that
                          remembers rows can not take: it raises SettingsError
         """
-        raise NotImplementedError
 
     def account(self) -> dict[str, Any]:
         """What the loss learnt about the labels, JSON; it goes into the metrics."""
