@@ -21,6 +21,7 @@ Standard library only, since every start of Snakemake comes through here.
 
 import csv
 import io
+import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -28,6 +29,8 @@ from pathlib import Path
 from voxfield.errors import InputError
 
 Rows = Mapping[str, Mapping[str, str]]
+# Snakemake as an executor starts it for one job, while others are at work: the batches are those of the plan.
+JOB_OF_EXECUTOR = frozenset({"remote", "subprocess"})
 REMOVED = ".removed"  # behind the name of a file that `keep` let go: its record, so that it still counts as made
 
 
@@ -59,15 +62,12 @@ class Batches:
         self._products = {"": (products,)} if isinstance(products, str) else products
         self._folder = run / self._place
         self._names = cache(_names)  # a folder is read once for all that is asked of it
-        self._members = self._known({subject for subject in rows if subject not in lost})
-        placed = {subject for members in self._members.values() for subject in members}
-        new = [subject for subject in rows if subject not in placed and subject not in lost]
-        number = max((int(batch) for batch in self._members), default=0)
-        step = max(1, min(size, len(new) // spread))
-        for start in range(0, len(new), step):
-            number += 1
-            self._members[f"{number:03}"] = new[start : start + step]
-        self._write(rows)
+        planned = not JOB_OF_EXECUTOR & set(sys.argv)
+        live = {subject for subject in rows if subject not in lost}
+        self._members = self._known(live) if planned else self._written()
+        if planned:
+            self._place_new([subject for subject in rows if subject in live], size, spread)
+            self._write(rows)
         self._batch = {subject: batch for batch, members in self._members.items() for subject in members}
 
     def members(self, batch: str) -> list[str]:
@@ -84,10 +84,24 @@ class Batches:
         """The manifests of the batches of these subjects, each once."""
         return list(dict.fromkeys(self.manifest(subject) for subject in subjects))
 
+    def _place_new(self, live: Sequence[str], size: int, spread: int) -> None:
+        """Batches for those who are in none."""
+        placed = {subject for members in self._members.values() for subject in members}
+        new = [subject for subject in live if subject not in placed]
+        number = max((int(batch) for batch in self._members), default=0)
+        step = max(1, min(size, len(new) // spread))
+        for start in range(0, len(new), step):
+            number += 1
+            self._members[f"{number:03}"] = new[start : start + step]
+
+    def _written(self) -> dict[str, list[str]]:
+        """The subjects of every batch as the last plan wrote them down."""
+        tables = set(self._folder.glob("*.tsv")) - set(self._folder.glob("*.done.tsv"))
+        return {t.stem: [row["subject"] for row in _read(t)] for t in sorted(tables, key=lambda t: int(t.stem))}
+
     def _known(self, live: Collection[str]) -> dict[str, list[str]]:
         """The batches that an earlier plan made, without those who failed or left the cohort since."""
-        tables = set(self._folder.glob("*.tsv")) - set(self._folder.glob("*.done.tsv"))
-        written = {t.stem: [row["subject"] for row in _read(t)] for t in sorted(tables, key=lambda t: int(t.stem))}
+        written = self._written()
         last = {subject: batch for batch, subjects in written.items() for subject in subjects}
         found: dict[str, list[str]] = {}
         for batch, subjects in written.items():

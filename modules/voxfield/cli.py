@@ -30,6 +30,7 @@ commands
   cohort FOLDER [--pattern P]   a cohort table from BIDS, nnU-Net, DICOM or names of your own; lists what did not match
   <family>.<stage> ...          run one stage (`voxfield segmentation.predict --help`)
   each TABLE -- NAME STAGE ...  run several stages, one after the other, on every row of a table
+  plan PIPELINE [--subjects N]  hours, memory and disk for N scans, from one that is run
   run PIPELINE [--config FILE]  run a pipeline with Snakemake
   retry RUN_DIR                 repeat only what failed in a run
   verify RUN_DIR                hash every file of a run anew and compare it with its record
@@ -190,6 +191,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "check": _check,
     "cohort": cohort,
     "each": _each,
+    "plan": commands.plan,
     "run": commands.run,
     "retry": commands.retry,
     "verify": commands.verify,

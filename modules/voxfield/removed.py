@@ -36,6 +36,7 @@ def sha256_of(path: Path) -> str:
 def let_go(path: Path) -> int:
     """Remove a recorded file and keep its record; the bytes that this frees."""
     size = path.stat().st_size
-    record_path(path).rename(removed_place(path))  # first, so that a kill in between leaves no record without a file
+    if record_path(path).is_file():  # else a kill came before the next line
+        record_path(path).rename(removed_place(path))
     path.unlink()
     return size

@@ -20,7 +20,7 @@ from typing import Any
 
 from voxfield.command import call_from, fill, parser
 from voxfield.each import Manifest, Rows, run_row, shared_inputs
-from voxfield.errors import CohortError, InputError
+from voxfield.errors import CohortError, DamagedError, InputError
 from voxfield.records import record_path
 from voxfield.registry import get
 from voxfield.removed import removed_place
@@ -131,8 +131,8 @@ def _bring_back(earlier: Sequence[Call | None], call: Call) -> None:
         place = next((n for n, made in enumerate(earlier) if made and path in made.outputs.values()), None)
         maker = None if place is None else earlier[place]
         if maker is None:
-            removed_place(path).unlink()  # the next plan has it made anew
-            raise InputError("was removed by `keep`; the next run makes it anew", file=path)
+            removed_place(path).unlink()
+            raise DamagedError("`keep` let it go", file=path)
         _bring_back(earlier[:place], maker)
         run(maker)
 

@@ -86,7 +86,7 @@ class Stages:
 
         Every further attempt gets the first one's memory once more. Where a run is for the CPU, no GPU is asked for.
         """
-        needs = [self._need(name) for name in names]
+        needs = [self.need(name) for name in names]
         mem_mb = max(need["mem_mb"] for need in needs)
         return {
             "gpu": 0 if self.device == "cpu" else max(need["gpu"] for need in needs),
@@ -96,7 +96,7 @@ class Stages:
 
     def threads(self, name: str) -> int:
         """CPU threads of a stage."""
-        return self._need(name)["threads"]
+        return self.need(name)["threads"]
 
     def shell(
         self, name: str, inputs: str, outputs: str, *, subject: str = "{wildcards.subject}", more: str = ""
@@ -112,7 +112,7 @@ class Stages:
             *(f"--out-{flag.replace('_', '-')} {{output.{flag}:q}}" for flag in outputs.split()),
         ]
         words += ["{params.settings}", "--seed", "{params.seed}"]
-        if (count := self._need(name)["processes"]) > 1:
+        if (count := self.need(name)["processes"]) > 1:
             words.append(f"--processes {count}")
         if more:
             words.append(more)
@@ -127,7 +127,7 @@ class Stages:
         `inputs` names the flags of what the scans share, bound to the rule's inputs; `columns` says what stands behind
         the other flags, with `{column}` for the value of a row. The scans that fail are written down in `failures/`.
         """
-        if self._need(name)["processes"] > 1:
+        if self.need(name)["processes"] > 1:
             raise SettingsError(f"resources of {name}: it goes through scans one by one, processes train one model")
         table = "batches/{rule}/{wildcards.batch}.tsv"
         rows = "batches/{rule}/{wildcards.batch}.rows"  # row by row; the manifest only comes with the last one
@@ -137,7 +137,7 @@ class Stages:
         words += ["{params.settings}", "--seed", "{params.seed}"]
         return batch_line(" ".join(words), f"--rows {table} {rows} {{rule}} {name} {{log:q}}", rows)
 
-    def _need(self, name: str) -> dict[str, int]:
+    def need(self, name: str) -> dict[str, int]:
         """Of a stage; each of its processes has the GPUs, memory and threads that are told for one."""
         defaults = {"gpu": 0, "mem_mb": 2000, "runtime": 30, "threads": 1, "processes": 1}
         need = {**defaults, **self._resources.get(name, {})}

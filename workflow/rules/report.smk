@@ -1,6 +1,10 @@
 # Everything about a subject -> its page. What a job refused to make is left out here, and the page says why.
+import shlex
+
 from voxfield.chain import Chain, Step
 from voxfield.report import jobs
+from voxfield.runs import keep
+from voxfield.workflow import PYTHON, input_flags
 
 NOT_FINISHED = jobs.failed()
 GRADES = HAS_GRADES and not FAILED & {
@@ -87,6 +91,8 @@ SHOWN = {
 FAILURES_OF = {}
 for about_subject, *told in NOT_FINISHED:
     FAILURES_OF.setdefault(about_subject, []).append(told)
+# Nothing about a scan comes after its page: what is not kept goes then.
+LET_GO = keep.words_of(config["keep"], config["intermediate"])
 PAGED = Chain(
     stages,
     "pages",
@@ -115,11 +121,12 @@ rule pages:
         PAGED.log,
     params:
         **PAGED.params(),
+        let_go=shlex.join(LET_GO),
     resources:
         **PAGED.resources(),
     threads: PAGED.threads()
     shell:
-        PAGED.shell()
+        PAGED.shell() + keep.line(LET_GO)
 
 
 TRAINED = [] if config["model"] else TRAINING

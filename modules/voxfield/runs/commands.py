@@ -40,6 +40,27 @@ def retry(words: list[str]) -> int:
     return retry_run(options.run_dir, profile=options.profile, cores=options.cores, dry=options.dry)
 
 
+def plan(words: list[str]) -> int:
+    """`voxfield plan PIPELINE`."""
+    options = parse(
+        "plan",
+        words,
+        ("pipeline", {}),
+        ("--config", {"type": Path, "metavar": "FILE", "help": "settings over the pipeline's own"}),
+        ("--set", {"action": "append", "default": [], "metavar": "KEY=VALUE", "help": "one setting; dots go deeper"}),
+        ("--subjects", {"type": int, "metavar": "N", "help": "scans to plan for (those of the cohort)"}),
+        ("--cores", {"type": int, "metavar": "N", "help": "jobs at a time (1)"}),
+        (
+            "--directory",
+            {"type": Path, "metavar": "RUN_DIR", "help": "a run whose records are taken, or where one goes"},
+        ),
+    )
+    from voxfield.runs.measure import plan_run
+
+    return plan_run(options.pipeline, config=options.config, assignments=options.set, directory=options.directory,
+                    subjects=options.subjects, cores=options.cores)  # fmt: skip
+
+
 def verify(words: list[str]) -> int:
     """`voxfield verify RUN_DIR`."""
     options = parse("verify", words, ("run_dir", {"type": Path}))

@@ -12,7 +12,8 @@ from voxfield.settings_yaml import load_yaml
 
 # Keys of every pipeline: the share of the scans that have to finish, or the run fails; what stages need.
 GENERAL: Mapping[str, Any] = {"min_success": 0.9, "resources": {}}
-MANNER = frozenset({"batch", "keep", "min_success", "resources"})  # how a run is carried out; no result follows
+# How a run is carried out and what it leaves on disk; no result follows from it.
+MANNER = frozenset({"batch", "intermediate", "keep", "min_success", "plan", "resources"})
 
 
 def merged_config(home: Path, config: Path | None, assignments: Sequence[str]) -> dict[str, Any]:
