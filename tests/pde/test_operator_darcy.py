@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pde.darcy import darcy, layouts
 from voxfield.errors import InputError
+from voxfield.pde.inverse._darcy import solve_darcy
 from voxfield.pde.operators._certified import certify
 from voxfield.pde.operators._contrast import fit_contrast
 from voxfield.pde.operators._draw import draw_labels, draw_pairs
@@ -35,8 +36,8 @@ def test_second_order_in_the_spacing(layout: str) -> None:
     np.testing.assert_allclose(rates[-1], 2, atol=0.1)
 
 
-def test_cells_are_those_of_the_voxel_solver() -> None:
-    """Another implementation: one layer of voxels with Dirichlet walls on its four sides."""
+def test_cells_are_those_of_the_other_solvers() -> None:
+    """One layer of voxels with Dirichlet walls on its four sides; the banded solver that Markov chains take."""
     a = np.exp(np.random.default_rng(0).standard_normal((9, 9)))
     mask, walls = np.zeros((11, 11, 3), dtype=bool), np.zeros((11, 11, 3), dtype=int)
     walls[:, :, 1], mask[1:-1, 1:-1, 1] = 1, True
@@ -46,6 +47,7 @@ def test_cells_are_those_of_the_voxel_solver() -> None:
     points = layouts(9)["cells"]
     found = darcy().grid((points, points)).solve(a, np.ones((9, 9)))
     np.testing.assert_allclose(voxels.solve(1.0, {1: 0.0}).values, found.ravel(), rtol=1e-9)
+    np.testing.assert_allclose(solve_darcy(a, 1.0).pressure, found, rtol=1e-11)
 
 
 @pytest.mark.parametrize("layout", ["faces", "cells", "open", "inside"])

@@ -94,6 +94,13 @@ def test_what_can_not_be_concluded_is_said() -> None:
     assert "Images of" not in finer.text
 
 
+def test_test_patients_from_elsewhere_are_told() -> None:
+    found, card = page(external="the second hospital")
+    assert "The test patients come from elsewhere than those who trained: the second hospital." in found.text
+    assert "There is no external cohort" not in found.text
+    assert len(card["limits"]) == 1
+
+
 def test_sets_are_described_with_the_range_of_their_coverage() -> None:
     found, _ = page()
     assert "One draw of 20 calibration patients gives 0.81 to 1.00 in the long run (5 to 95 %)" in found.text

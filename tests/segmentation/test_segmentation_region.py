@@ -8,6 +8,8 @@ from voxfield.context import Context
 from voxfield.errors import InputError, SettingsError
 from voxfield.segmentation import predict, train
 from voxfield.segmentation._region import chest
+from voxfield.segmentation._scans import Scan
+from voxfield.segmentation._survey import survey
 
 SMALL = {"steps": 3, "patch": (16, 16, 16), "channels": (4, 8), "normalisation": "cohort", "batch": 1}
 
@@ -39,6 +41,21 @@ def test_the_region_holds_what_lies_between_the_lungs_and_not_the_corners() -> N
     pasted = region.paste(region.cut(whole), whole.shape)
     assert pasted.astype(bool).sum() == expected.sum()
     np.testing.assert_array_equal(pasted[pasted > 0], whole[pasted > 0])
+
+
+def test_only_the_region_is_counted() -> None:
+    """What nobody looks at is neither annotated nor a label to be learnt, though it lies in the box of the lungs."""
+    lung = np.zeros((20, 16, 8), np.uint8)
+    lung[4, 8, 2] = lung[14, 8, 5] = 1
+    mask = np.zeros_like(lung)
+    mask[8, 8, 3] = 1
+    mask[9, 8, 2:5] = 255
+    mask[3, 6, 1] = 2  # a corner of the box
+    image = Image(np.arange(lung.size, dtype=np.float32).reshape(lung.shape), np.eye(4))
+    own = LabelMap(mask, np.eye(4), unannotated=255)
+    facts = survey(Scan("a", "a", image, own, True, 255, LabelMap(lung, np.eye(4)), 0, (1, 2, 1)))
+    inside = 11 * 5 * 6 + 2 * 6  # by the region's own test
+    assert (facts.voxels, facts.annotated, facts.labels) == (inside, inside - 3, {1: 1})
 
 
 def test_without_lungs_the_region_is_the_whole_scan() -> None:

@@ -24,6 +24,11 @@ EXTERNAL = (
 EXCHANGEABLE = (
     "The coverage of the sets holds for patients exchangeable with those who calibrated, not for another site."
 )
+ELSEWHERE = (
+    "The test patients come from elsewhere than those who trained: {}. The coverage of the sets is promised for "
+    "patients exchangeable with those who calibrated; on these it is measured. How the grader does at a third site is "
+    "not known."
+)
 
 
 class GradingPage(NamedTuple):
@@ -48,6 +53,7 @@ def grading(
     *,
     title: str = "Grades",
     claim: str = "",
+    external: str = "",
     methods: tuple[str, ...] = (),
     failures: tuple[tuple[str, str, str, str], ...] = (),
     run_folder: str = "",
@@ -69,6 +75,8 @@ def grading(
     Settings
     title: heading of the page
     claim: what is said about where the data come from
+    external: where the test patients come from, if that is another source than that of those who trained; the page
+        then says so, where it else says that there is no external cohort
     methods: the method of each training; runs of one name differ in their seed
     failures: what did not finish: subject, stage, reason and log of each
     run_folder: the way from the page to its run folder, such as ".."; the page links the files of the run through it
@@ -92,7 +100,8 @@ def grading(
         *((f"training {name}", run) for name, run in zip(names, runs, strict=True)), ("prediction", predictions[0]),
     ]  # fmt: skip
     made = _Parts(cases, scores, splits, runs, names, choice, comparison, images, predictions, explanations)
-    return _pages(made, [(name, a) for name, a in named if a is not None], title, claim, failures, run_folder)
+    limits = _limits(made, external)
+    return _pages(made, [(name, a) for name, a in named if a is not None], title, claim, limits, failures, run_folder)
 
 
 class _Parts(NamedTuple):
@@ -119,8 +128,8 @@ def _explanations(explained: Cohort | None, overlays: Sequence[Picture] | None) 
 
 
 def _pages(
-    own: _Parts, named: Sequence[tuple[str, Any]], title: str, claim: str, failures: Sequence[Sequence[str]],
-    run_folder: str,
+    own: _Parts, named: Sequence[tuple[str, Any]], title: str, claim: str, limits: Sequence[str],
+    failures: Sequence[Sequence[str]], run_folder: str,
 ) -> GradingPage:  # fmt: skip
     from voxfield.report._facts import other_tables
     from voxfield.report._layout import DATA, PAGE
@@ -130,7 +139,6 @@ def _pages(
 
     stages, findings = stage_facts(named), all_findings(named[:-1])  # the findings of one prediction say little
     sections, assets = _sections(own)
-    limits = _limits(own)
     html = render(
         "grading.html.j2", title=title, claim=claim, tiles=[*_tiles(own.scores.values), *run_tiles(findings, stages)],
         contents=CONTENTS, findings=findings, stages=stages, versions=packages(stages), limits=limits,
@@ -228,9 +236,9 @@ def _set_words(own: _Parts) -> list[str]:
     return said
 
 
-def _limits(own: _Parts) -> list[str]:
+def _limits(own: _Parts, external: str) -> list[str]:
     """What the figures do not say."""
-    said = [EXTERNAL, EXCHANGEABLE]
+    said = [ELSEWHERE.format(external)] if external else [EXTERNAL, EXCHANGEABLE]
     edges = sorted({max(image.shape) for image in own.images or ()})
     if edges and edges[0] < COARSE:
         said.append(

@@ -24,7 +24,7 @@ class Facts:
     spacing, shape  (3,) mm and voxels along R, A, S
     labels          label value -> voxels, in ascending order, without background and unannotated voxels
     annotated       voxels that somebody looked at
-    voxels          all of them
+    voxels          all of them; these three within the region that is looked at
     moments         mean and standard deviation of its intensities
     percentiles     of its intensities, at `PERCENTILES`
     """
@@ -40,32 +40,33 @@ class Facts:
 
 def survey(scan: Scan) -> Facts:
     """Read a scan, refuse what can not be trained on, and let go of its voxels."""
-    data, labels = scan.intensities(), _counts(scan)
+    data, present = scan.intensities(), scan.mask.present()
+    labels = _counts(scan, present)
     frame = _preprocess.frame(data.shape, scan.image.affine)
+    voxels = sum(labels.values())
     unannotated = 0 if scan.unannotated is None else labels.pop(scan.unannotated, 0)
-    if scan.sparse and not unannotated:
+    if scan.sparse and scan.unannotated not in present:
         raise InputError(
             f"subject {scan.subject} is annotated sparsely, but no voxel of its mask has the unannotated "
             f"value {scan.unannotated or UNANNOTATED}: zeros would train as background; write that value "
             "where nobody looked, or call the annotation dense",
             file=scan.mask.file,
         )
-    if UNANNOTATED in labels and UNANNOTATED not in scan.mask.labels:
+    if UNANNOTATED in present and UNANNOTATED not in {scan.unannotated, *scan.mask.labels}:
         raise InputError(
             f"holds the label {UNANNOTATED}, by convention that of unannotated voxels, which neither the mask "
             "nor the cohort declares; declare it as one or the other",
             file=scan.mask.file,
         )
-    annotated = sum(labels.values())
     labels.pop(0, None)
-    if min(labels, default=1) < 0:
-        raise InputError(f"holds the label {min(labels)}; expected labels from 0 up", file=scan.mask.file)
+    if min(present, default=0) < 0:
+        raise InputError(f"holds the label {min(present)}; expected labels from 0 up", file=scan.mask.file)
     facts = Facts(
         spacing=frame.own_spacing,
         shape=frame.own_shape,
         labels=labels,
-        annotated=annotated,
-        voxels=data.size,
+        annotated=voxels - unannotated,
+        voxels=voxels,
         moments=_preprocess.moments(data),
         percentiles=_preprocess.percentiles(data, PERCENTILES),
     )
@@ -73,12 +74,13 @@ def survey(scan: Scan) -> Facts:
     return facts
 
 
-def _counts(scan: Scan) -> dict[int, int]:
-    """Voxels of every value, in ascending order."""
-    values = scan.mask.present()
+def _counts(scan: Scan, values: Sequence[int]) -> dict[int, int]:
+    """Voxels of every one of the mask's values within the region, in ascending order."""
+    labels = scan.labels()
     totals = np.zeros(len(values), dtype=np.int64)
-    for plane in scan.labels():  # plane by plane: places in a table take eight times the memory of labels
-        totals += np.bincount(np.searchsorted(values, plane.ravel()), minlength=len(values))
+    inside = np.broadcast_to(scan.region.inside, labels.shape)
+    for plane, counts in zip(labels, inside, strict=True):  # places in a table take eight times the memory of labels
+        totals += np.bincount(np.searchsorted(values, plane[counts]), minlength=len(values))
     return {value: total for value, total in zip(values, totals.tolist(), strict=True) if total}
 
 

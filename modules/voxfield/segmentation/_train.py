@@ -27,7 +27,7 @@ class Training(NamedTuple):
     metrics: Metrics
 
 
-@stage(resources=Resources(gpu=1, mem_mb=8000, runtime=240, threads=2), version=3, distributed=True)
+@stage(resources=Resources(gpu=1, mem_mb=8000, runtime=240, threads=2), version=4, distributed=True)
 def train(
     cohort: Cohort,
     images: Sequence[Image],
