@@ -208,7 +208,7 @@ def kind_of(path: Path, limits: Limits, *, masks: bool = False) -> type[Artifact
     """
     name = path.name.lower()
     if is_folder(path) and not name.endswith((".nii", ".nii.gz")):
-        return Report
+        return None if _holds_dicom(path) else Report
     if name.endswith((".nii", ".nii.gz", ".hdr", ".img")):
         header = NiftiFile(path, limits, Findings()).header
         if len(header.shape) == 5:
@@ -224,6 +224,8 @@ def kind_of(path: Path, limits: Limits, *, masks: bool = False) -> type[Artifact
 def _check_foreign(path: Path, limits: Limits, findings: Findings) -> str:
     """Files that are no artifact and that a user may still want judged."""
     name = path.name.lower()
+    if is_folder(path):
+        return _check_convertible(path, limits, findings)
     if name.endswith((".yaml", ".yml")):
         from voxfield.settings_yaml import load_yaml
 
@@ -242,13 +244,20 @@ def _check_foreign(path: Path, limits: Limits, findings: Findings) -> str:
 
         read_array(path, limits=limits)
         return "array"
-    if name.endswith((".nrrd", ".mha", ".vtk", ".h5", ".hdf5")):
+    if name.endswith((".nrrd", ".mha", ".vtk", ".h5", ".hdf5", ".dcm", ".png")):
         return _check_convertible(path, limits, findings)
     refuse_archive(path, b"")
     artifacts.RawFile(path, limits=limits)
     raise InputError(
         f"the kind of a file named {path.suffix or 'like this'} is not known; give it with --as", file=path
     )
+
+
+def _holds_dicom(folder: Path) -> bool:
+    """Whether a folder is a DICOM series: some file in it begins like one."""
+    from voxfield.io._dicom_header import begins_like_dicom
+
+    return any(place.is_file() and begins_like_dicom(place) for place in sorted(folder.iterdir()))
 
 
 def _check_convertible(path: Path, limits: Limits, findings: Findings) -> str:

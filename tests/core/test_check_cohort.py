@@ -111,6 +111,8 @@ def test_dicom_folders_by_their_series(folder: Path, capsys: Said) -> None:
     (fault,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("error: ")]
     assert "slices are missing: 2 mm from" in fault
     assert "gap" in fault
+    assert main(["check", str(folder / "ok")]) == 0
+    assert main(["check", str(folder / "gap")]) == 2
 
 
 def test_a_table_without_files_is_a_table(folder: Path, capsys: Said) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from voxfield.cohorts.scans import Found, Left, Scan
 from voxfield.cohorts.tree import Tree
 from voxfield.errors import InputError
-from voxfield.io._dicom_header import PREAMBLE, Header, is_dicom, read_header
+from voxfield.io._dicom_header import Header, begins_like_dicom, read_header
 
 WANTED = frozenset({
     "image_type", "date", "time", "modality", "institution", "name", "patient", "kernel", "study", "series",
@@ -47,7 +47,8 @@ def read_dicom_tree(tree: Tree, key: bytes, progress: Progress = iter) -> Found:
     left: list[Left] = []
     for path in progress(tree.files):
         try:
-            header = _header(tree.root / path)
+            known = begins_like_dicom(tree.root / path)
+            header = read_header(tree.root / path, WANTED) if known else None
         except InputError as error:
             left.append(Left(path, error.message))
             continue
@@ -76,16 +77,6 @@ def load_key(place: Path) -> bytes:
     if len(key) != 32:
         raise InputError(f"holds a key of {len(key)} bytes; expected 32", file=place)
     return key
-
-
-def _header(path: Path) -> Header | None:
-    try:
-        with path.open("rb") as stream:
-            if not is_dicom(stream.read(PREAMBLE + 4)):
-                return None
-    except OSError as error:
-        raise InputError(f"can not be read: {error.strerror}") from None
-    return read_header(path, WANTED)
 
 
 def _scans_of(series: Sequence[list[File]]) -> tuple[list[list[File]], list[Left]]:

@@ -98,6 +98,15 @@ def is_dicom(head: bytes) -> bool:
     return head[PREAMBLE : PREAMBLE + len(MAGIC)] == MAGIC
 
 
+def begins_like_dicom(path: Path) -> bool:
+    """Whether a file is DICOM by its first bytes. Raises InputError where they can not be read."""
+    try:
+        with path.open("rb") as stream:
+            return is_dicom(stream.read(PREAMBLE + len(MAGIC)))
+    except OSError as error:
+        raise InputError(f"can not be read: {error.strerror}", file=path) from None
+
+
 def read_header(path: Path, wanted: Collection[str] | None = None) -> Header:
     """The elements `wanted`, by default all of `TAGS`. Raises InputError for another format and for damage."""
     names = {tag: name for tag, name in TAGS.items() if wanted is None or name in wanted}

@@ -17,7 +17,7 @@ import numpy as np
 from voxfield.artifacts import Limits
 from voxfield.artifacts._base import Inspection
 from voxfield.errors import InputError
-from voxfield.io._dicom_header import PERSONAL, PREAMBLE, TAGS, Header, is_dicom, read_header
+from voxfield.io._dicom_header import PERSONAL, TAGS, Header, begins_like_dicom, read_header
 from voxfield.io._dicom_slices import Slice, slices_of
 from voxfield.io._dicom_stack import affine_of, in_order
 from voxfield.io._foreign import Foreign, need, within_limit
@@ -63,7 +63,10 @@ def _images(folder: Path, inspection: Inspection) -> Iterable[Found]:
         if not path.is_file():
             what = "a broken link" if path.is_symlink() else "not a regular file (a pipe, socket or device)"
             raise InputError(f"is {what} among the slices; fetch it, or remove it", file=path)
-        if not _begins_like_dicom(path):
+        if not begins_like_dicom(path):
+            if path.name.lower().endswith(NAMED_DICOM):
+                message = f"is no DICOM file although its name says so ({path.stat().st_size:,} bytes); it is damaged"
+                raise InputError(message, file=path)
             strangers += 1
             continue
         header = read_header(path, WANTED)
@@ -73,18 +76,6 @@ def _images(folder: Path, inspection: Inspection) -> Iterable[Found]:
             raise InputError("has no pixels although its header gives rows; it is truncated", file=path)
     if strangers:
         inspection.note("other-files", "info", f"holds {strangers} files that are no DICOM; not looked at", strangers)
-
-
-def _begins_like_dicom(path: Path) -> bool:
-    try:
-        with path.open("rb") as stream:
-            known = is_dicom(stream.read(PREAMBLE + 4))
-    except OSError as error:
-        raise InputError(f"can not be read: {error.strerror}", file=path) from None
-    if not known and path.name.lower().endswith(NAMED_DICOM):
-        size = path.stat().st_size
-        raise InputError(f"is no DICOM file although its name says so ({size:,} bytes); it is damaged", file=path)
-    return known
 
 
 def _choose(found: Sequence[Found], series: str | None, place: Path) -> list[Found]:
