@@ -8,8 +8,6 @@ rule convert_scan:
         source=lambda wildcards: row_of(wildcards.subject)["image"],
     output:
         image="sub-{subject}/image.nii.gz",
-    group:
-        "input"
     log:
         "logs/sub-{subject}/io.convert.log",
     params:

@@ -3,7 +3,7 @@
 A run of other settings begins with the results of an older one (`link`). What may follow from the change is run again,
 and where a job finds its inputs unchanged after all, down to the bytes, what it would compute is there: the key in the
 old record says so, and the hash says that it is unharmed. It is copied, since Snakemake sets the time of what a job
-made, and the older run shall not change.
+made, and the older run shall not change. What jobs of a killed run finished is taken in the same way (`kept`).
 """
 
 import shutil
@@ -18,6 +18,7 @@ from voxfield.findings import Findings
 from voxfield.paths import run_folder
 from voxfield.records import hash_file, read_record
 from voxfield.runs.folder import read_marker
+from voxfield.runs.kept import KEPT
 
 
 @dataclass(frozen=True)
@@ -58,18 +59,26 @@ class Taken:
 
 
 def made_earlier(outputs: Mapping[str, Path], key: str, device: str) -> Taken | None:
-    """All outputs of a call with this key from the run that theirs began with; None where one is not there, or harmed.
+    """All outputs of a call with this key, laid by in their run or from the one that it began with.
 
     device  as given
+
+    None where one of them is not there, or harmed.
     """
     run = run_folder(next(iter(outputs.values())))
-    origin = run and read_marker(run).get("origin")
-    if not run or not origin:
+    if not run:
         return None
+    origin = read_marker(run).get("origin")
+    places = [run / KEPT, *([run.with_name(origin)] if origin else [])]
+    found = (_taken(place, run, outputs, key, device) for place in places if place.is_dir())
+    return next((taken for taken in found if taken), None)
+
+
+def _taken(place: Path, run: Path, outputs: Mapping[str, Path], key: str, device: str) -> Taken | None:
     found: dict[str, Earlier] = {}
     common: dict[str, Any] = {}
     for name, path in outputs.items():
-        source = run.with_name(origin) / path.resolve().relative_to(run)
+        source = place / path.resolve().relative_to(run)
         record = _sound_record(source)
         if record is None or record.get("key") != key or not _counts(record, device):
             return None

@@ -4,7 +4,9 @@ When some subjects fail, the rest goes on: the workflow is planned again without
 uses whatever finished. Where a job met a damaged result, that is made anew and the job is tried again (`mend`).
 """
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -13,8 +15,11 @@ from pathlib import Path
 from voxfield.errors import MachineError
 from voxfield.runs.engine import Engine
 from voxfield.runs.failures import failures
+from voxfield.runs.kept import forget, lay_by
+from voxfield.runs.lost import note_lost_jobs
 from voxfield.runs.mend import Mender
 from voxfield.runs.share import judge
+from voxfield.runs.untold import note_untold_failures
 
 
 def sweep(run: Path) -> None:
@@ -25,7 +30,10 @@ def sweep(run: Path) -> None:
 
 
 def remove_unfinished(run: Path) -> None:
-    """Remove the files that jobs which were killed were writing."""
+    """Remove the files that jobs which were killed were writing, and lay by what others have finished since."""
+    lay_by(run)
+    for mark in (run / "failures").glob("*.started"):
+        mark.unlink()
     unfinished = [*run.rglob(".vf*"), *(run / "failures").glob("*.tmp"), *(run / "batches").rglob("*.tmp")]
     for partial in unfinished:
         sys.stderr.write(f"removing {partial.relative_to(run)}, left unfinished by a job that was killed\n")
@@ -44,9 +52,7 @@ def until_settled(engine: Engine, lock: int, behind: Callable[[], list[str]] = l
     forced = mender.before()
     while True:
         forced += behind()
-        code = _snakemake(engine.command(*(["--forcerun", *forced] if forced else [])), lock)
-        if code < 0 or code == 130:
-            raise KeyboardInterrupt
+        code = start(engine, lock, *(["--forcerun", *forced] if forced else []))
         again = mender.after()
         forced = again or []
         if again is not None:
@@ -56,6 +62,7 @@ def until_settled(engine: Engine, lock: int, behind: Callable[[], list[str]] = l
         if code == 0 or known <= seen:
             break
         seen |= known
+    forget(run)
     judge(run)
     if code != 0:
         raise MachineError(f"Snakemake ended with exit code {code}; its messages are above")
@@ -63,11 +70,38 @@ def until_settled(engine: Engine, lock: int, behind: Callable[[], list[str]] = l
     return 0
 
 
+def start(engine: Engine, lock: int, *words: str) -> int:
+    """Start Snakemake once, to its end; its exit code."""
+    code = _snakemake(engine.command(*words), lock)
+    if code < 0 or code == 130:
+        raise KeyboardInterrupt
+    if code != 0:
+        note_lost_jobs(engine.run)
+        note_untold_failures(engine.run)
+    return code
+
+
 def _snakemake(command: Sequence[str], lock: int) -> int:
     """Run Snakemake. Ctrl-C reaches it too: it ends its jobs, on a cluster as well, and is given the time for that."""
+    interrupted = False
     with subprocess.Popen(command, pass_fds=(lock,)) as process:
         while True:
             try:
-                return process.wait()
+                code = process.wait()
+                break
             except KeyboardInterrupt:
-                continue
+                if not interrupted and not _at_terminal():
+                    process.send_signal(signal.SIGINT)
+                interrupted = True
+    if interrupted:
+        raise KeyboardInterrupt
+    return code
+
+
+def _at_terminal() -> bool:
+    """Whether a terminal sends Ctrl-C to all of us; else an interrupt is meant for this process, which passes it on."""
+    try:
+        with Path("/dev/tty").open() as terminal:
+            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+    except OSError:
+        return False
