@@ -11,6 +11,7 @@ import platform
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -129,8 +130,14 @@ def package_versions() -> dict[str, str]:
     return found
 
 
+def forget_peak_memory() -> None:
+    """Let the peak of this process begin anew, so that of several stages in one process each has its own; on Linux."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def peak_memory_mb() -> dict[str, float]:
-    """Peak memory of this process so far, and of its GPU when torch has used one."""
+    """Peak memory of this process since `forget_peak_memory`, and of its GPU when torch has used one."""
     peak = {"host": round(_peak_resident_mb(), 1)}
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():

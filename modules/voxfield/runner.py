@@ -26,6 +26,7 @@ from voxfield.paths import resolved
 from voxfield.records import (
     SCHEMA,
     describe_file,
+    forget_peak_memory,
     hash_file,
     key_of,
     package_versions,
@@ -82,6 +83,7 @@ def run(call: Call, cache: InputCache | None = None, shared: frozenset[str] = fr
     `cache` keeps the inputs named in `shared` for the next call of the same process.
     """
     started, cpu = time.perf_counter(), time.process_time()
+    forget_peak_memory()
     settings = call.stage.settings.validate(call.settings)
     if processes.count() > 1 and not call.stage.distributed:
         raise InputError(f"{call.stage.name} runs in one process; {processes.count()} were started")

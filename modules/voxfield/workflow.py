@@ -15,7 +15,6 @@ imported here: planning a thousand subjects needs no torch.
 """
 
 import csv
-import hashlib
 import json
 import re
 import shlex
@@ -29,6 +28,7 @@ from voxfield.codehash import code_hash
 from voxfield.errors import InputError, SettingsError
 from voxfield.paths import RUN_MARKER, resource_folder
 from voxfield.registry import module_of, names
+from voxfield.seeds import seed_of
 from voxfield.settings import unknown_key
 
 SUBJECT = re.compile(r"[A-Za-z0-9-]+")
@@ -78,8 +78,7 @@ class Stages:
 
     def seed_of(self, name: str, subject: str) -> int:
         """A seed of its own for every (run seed, subject, stage)."""
-        text = f"{self.seed}/{subject}/{name}".encode()
-        return int.from_bytes(hashlib.sha256(text).digest()[:6], "big")
+        return seed_of(self.seed, subject, name)
 
     def resources(self, *names: str, rows: int = 1) -> dict[str, int | Callable[..., int]]:
         """gpu, mem_mb and runtime of stages in a row, on so many rows, in the names that Snakemake's executors read.
