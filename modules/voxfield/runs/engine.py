@@ -1,6 +1,7 @@
 """Snakemake as `voxfield run` and `voxfield retry` start it."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from os.path import relpath
 from pathlib import Path
+from typing import NamedTuple
 
 from voxfield.errors import InputError, MachineError
 from voxfield.paths import resource_folder
@@ -16,7 +18,15 @@ from voxfield.runs import slurm
 from voxfield.runs.folder import SETTINGS, read_marker, write_marker
 from voxfield.settings import unknown_key
 
-Job = tuple[str, str]  # inputs and shell line
+RULE = re.compile(r"(?:local)?rule (\S+):")
+
+
+class Job(NamedTuple):
+    """What makes an output."""
+
+    rule: str
+    inputs: str
+    shell: str
 
 
 @dataclass(frozen=True)
@@ -83,22 +93,22 @@ class Engine:
     def jobs(self) -> dict[str, Job]:
         """The job that every output was made with, as Snakemake wrote it down; `-` where there is no output yet."""
         rows = [line.split("\t") for line in self._told("--detailed-summary").splitlines()]
-        return {row[0]: (row[4], row[5]) for row in rows[1:] if len(row) == 8}
+        return {row[0]: Job(row[2], row[4], row[5]) for row in rows[1:] if len(row) == 8}
 
     def planned(self) -> dict[str, Job]:
         """The job that would make every output now."""
         found: dict[str, Job] = {}
-        inputs, outputs = "", ""
+        rule = inputs = outputs = ""
         for line in self._told("--dry-run", "--forceall", "--printshellcmds", "--quiet", "host").splitlines():
+            if begins := RULE.fullmatch(line):
+                rule, inputs, outputs = begins[1], "", ""
             kind, _, rest = line.partition(": ")
-            if line.startswith(("rule ", "localrule ")):
-                inputs = outputs = ""
-            elif kind == "    input":
+            if kind == "    input":
                 inputs = rest
             elif kind == "    output":
                 outputs = rest
             elif kind == "Shell command":
-                found |= dict.fromkeys(outputs.split(", "), (inputs, rest))
+                found |= dict.fromkeys(outputs.split(", "), Job(rule, inputs, rest))
         return found
 
     def _told(self, *more: str) -> str:

@@ -44,7 +44,7 @@ def begin_from(origin: Path, run: Path, complete: Callable[[Path], None]) -> Non
             raise MachineError(f"was begun by another process just now ({error.strerror})", file=run) from None
     finally:
         shutil.rmtree(begun, ignore_errors=True)
-    sys.stderr.write(f"{linked} results of {origin.name} agree with their records and are linked\n")
+    sys.stderr.write(f"linked to the results of {origin.name} that agree with their records: {linked}\n")
 
 
 def link_or_copy(source: Path, target: Path) -> None:

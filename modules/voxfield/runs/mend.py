@@ -52,7 +52,7 @@ class Mender:
         if not damage:
             return []
         note_damage(self._engine.run, {**still_gone(self._engine.run), **damage})
-        jobs = {output: job.shell for output, job in self._engine.jobs().items()}
+        jobs = {output: job.shell for output, job in self._engine.planned().items()}
         return mend(self._engine.run, jobs, damage)
 
 

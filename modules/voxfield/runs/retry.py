@@ -1,25 +1,26 @@
 """`voxfield retry RUN_DIR`: what failed, once more, and whatever had to do without it.
 
 The settings are those saved with the run. Only what is missing or older than its inputs is made, so that a finished
-result is left alone even if the package has changed since. What was made without the scans that come back is missing
-nothing and younger than its inputs: it is known by comparing two plans, with the failures and without.
+result is left alone even if the package has changed since. The failed jobs come first, and alone. What was made without
+the scans that come back is missing nothing and younger than its inputs: it is known by comparing two plans, with the
+failures and without.
 """
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from voxfield.errors import CohortError
 from voxfield.runs.engine import Engine, Job
-from voxfield.runs.failures import failures
 from voxfield.runs.folder import require_run
 from voxfield.runs.live import wait_for_orphans
 from voxfield.runs.lock import hold
-from voxfield.runs.settle import remove_unfinished, until_settled
+from voxfield.runs.settle import remove_unfinished, start, until_settled
 from voxfield.runs.view import view_of
+from voxfield.workflow import failed_jobs
 
 BY_TIME = ("--rerun-triggers", "mtime")
 AGAIN = "again"  # in failures/: notes of what is being tried again
@@ -44,19 +45,28 @@ def retry_run(run: Path, *, profile: str | None = None, cores: int | None = None
         engine.unlock()
         remove_unfinished(run)
         with engine.timed(), _attempt(engine) as attempt:
+            if failed := attempt.failed():
+                start(engine, lock, "--", *failed)  # alone, so that what failed for good drags no gather along
             return until_settled(engine, lock, attempt.behind)
 
 
 class Attempt:
-    """What was made without the scans that come back.
+    """What failed, and what was made without it.
 
+    rules      whose jobs failed
     made_with  output -> the job that it was made with, before the attempt
     """
 
-    def __init__(self, engine: Engine, made_with: dict[str, Job]) -> None:
+    def __init__(self, engine: Engine, rules: Collection[str], made_with: dict[str, Job]) -> None:
         self._engine = engine
+        self._rules = rules
         self._made_with = made_with
         self._asked: dict[str, tuple[Job, int]] = {}
+
+    def failed(self) -> list[str]:
+        """Outputs that are missing because their jobs failed."""
+        jobs = self._engine.planned() if self._rules else {}
+        return [output for output, job in jobs.items() if job.rule in self._rules and self._time(output) is None]
 
     def behind(self) -> list[str]:
         """Finished outputs whose jobs, as they are planned now, differ from those that they were made with."""
@@ -84,12 +94,12 @@ def _attempt(engine: Engine) -> Iterator[Attempt]:
     notes = engine.run / "failures"
     aside = notes / AGAIN
     _move(aside, notes)
-    count = len(failures(engine.run))
-    sys.stderr.write(f"{count} failed before\n" if count else "nothing failed before; what is missing is made\n")
-    made_with = engine.planned() if count else {}
+    rules = [rule for _, rule in failed_jobs(engine.run)]
+    sys.stderr.write(f"{len(rules)} failed before\n" if rules else "nothing failed before; what is missing is made\n")
+    made_with = engine.planned() if rules else {}
     _move(notes, aside)
     try:
-        yield Attempt(engine, made_with)
+        yield Attempt(engine, frozenset(rules), made_with)
     except CohortError:
         shutil.rmtree(aside)
         raise
