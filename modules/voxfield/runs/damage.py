@@ -10,9 +10,10 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from voxfield.errors import InputError, damage_in
-from voxfield.records import KEY, hash_file, read_record
+from voxfield.records import KEY, hash_file, key_of, read_record
 from voxfield.runs.folder import folders_of, write_whole
 
 ASIDE = "damaged"
@@ -92,12 +93,26 @@ def still_gone(run: Path) -> dict[str, str]:
 
 
 def is_sound(path: Path) -> bool:
-    """Whether a result is there and what its record says."""
+    """Whether a result is there, and what its record says."""
     try:
         record = read_record(path) if path.exists() else None
     except InputError:
         return False
-    return record is not None and hash_file(path)[0] == record["output"]["sha256"]
+    return record is not None and fault_of(path, record) is None
+
+
+def fault_of(path: Path, record: Mapping[str, Any]) -> str | None:
+    """In what a result, hashed anew, differs from its record; None where it does not."""
+    if not path.exists():
+        return "is gone although its record is there"
+    found, written = hash_file(path)[0], record["output"]["sha256"]
+    if found != written:
+        return f"found sha256 {found[:12]}, its record says {written[:12]}"
+    try:
+        edited = "key" in record and key_of(record) != record["key"]
+    except (KeyError, TypeError, AttributeError):
+        edited = True
+    return "its record contradicts itself: it was edited" if edited else None
 
 
 def met(run: Path) -> dict[Path, tuple[str, str]]:

@@ -10,8 +10,8 @@ from typing import Any
 from voxfield.context import Context
 from voxfield.errors import InputError
 from voxfield.findings import Finding
-from voxfield.records import hash_file, key_of, read_record, record_path
-from voxfield.runs.damage import note_damage
+from voxfield.records import read_record, record_path
+from voxfield.runs.damage import fault_of, note_damage
 from voxfield.runs.folder import files_of, require_run
 from voxfield.runs.lock import hold
 
@@ -80,13 +80,8 @@ def _described_by(place: Path) -> list[Path]:
 def _differing(run: Path, records: Mapping[str, Record]) -> Iterator[tuple[str, str]]:
     """Files that are not what their records say."""
     for name, record in Context(show=sys.stderr.isatty()).progress(records.items(), total=len(records), desc="verify"):
-        written = record["output"]["sha256"]
-        if not (run / name).exists():
-            yield name, "is gone although its record is there"
-        elif (found := hash_file(run / name)[0]) != written:
-            yield name, f"found sha256 {found[:12]}, its record says {written[:12]}"
-        elif key_of(record) != record.get("key"):
-            yield name, "its record contradicts itself: it was edited"
+        if fault := fault_of(run / name, record):
+            yield name, fault
 
 
 def _unrecorded(run: Path, files: Sequence[Path], told: Collection[str]) -> list[str]:
