@@ -24,7 +24,7 @@ def element(group: int, number: int, kind: str, value: bytes) -> bytes:
 def write_radiograph(path: Path, pixels: np.ndarray, **tags: str) -> Path:
     """A computed radiograph of unsigned 16-bit pixels (rows, columns).
 
-    tags  photometric, spacing ("row\\column" mm), imager_spacing, orientation, frames, samples, plane
+    tags  photometric, spacing ("row\\column" mm), imager_spacing, orientation, frames, samples, plane, side
     """
     rows, columns = pixels.shape[:2]
     number = struct.Struct("<H").pack
@@ -37,6 +37,7 @@ def write_radiograph(path: Path, pixels: np.ndarray, **tags: str) -> Path:
         (0x18, 0x1164, "DS"): tags.get("imager_spacing"),
         (0x20, 0x20, "CS"): tags.get("orientation"),
         (0x20, 0x37, "DS"): tags.get("plane"),
+        (0x20, 0x62, "CS"): tags.get("side"),
         (0x28, 2, "US"): int(tags.get("samples", "1")),
         (0x28, 4, "CS"): tags.get("photometric", "MONOCHROME2"),
         (0x28, 8, "IS"): tags.get("frames"),

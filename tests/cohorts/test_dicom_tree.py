@@ -98,11 +98,11 @@ def test_what_is_no_scan_is_listed(root: Path) -> None:
 
 def test_radiographs_and_enhanced_files_are_rows_of_their_own(root: Path) -> None:
     root.mkdir()
-    write_radiograph(root / "left", np.ones((3, 4), np.uint16))
+    write_radiograph(root / "left", np.ones((3, 4), np.uint16), side="L")
     write_enhanced(root / "e.dcm", DATA, EYE)
     rows = cohort(root)
     assert {row["image"] for row in rows} == {"data/left", "data/e.dcm"}
-    assert {row["slices"] for row in rows} == {"1", "2"}
+    assert {row["slices"]: row.get("side") for row in rows} == {"1": "L", "2": None}
 
 
 def test_paths_that_tell_a_name_are_told(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

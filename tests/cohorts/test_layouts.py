@@ -7,6 +7,7 @@ import pytest
 
 from cohorts.trees import cohort, touch, unmatched
 from voxfield.artifacts import Cohort
+from voxfield.cli import main
 from voxfield.workflow import cohort_rows
 
 Said = pytest.CaptureFixture[str]
@@ -83,6 +84,8 @@ class TestNnunet:
             "subject": "case-01", "patient": "case_01", "split": "train", "annotation": "data/labelsTr/case_01.nii.gz",
             "image": "data/imagesTr/case_01_0000.nii.gz", "PET_scan": "data/imagesTr/case_01_0001.nii.gz",
         }  # fmt: skip
+        (pet, _) = cohort(root, "--image", "PET_scan")
+        assert (pet["image"], pet["CT"]) == ("data/imagesTr/case_01_0001.nii.gz", "data/imagesTr/case_01_0000.nii.gz")
         assert (second["subject"], second["split"], "annotation" in second) == ("case-03", "test", False)
         assert unmatched(root) == {
             "imagesTr/case_02_0000.nii.gz": "case case_02 lacks channel 0001",
@@ -127,6 +130,7 @@ class TestPattern:
         assert [sorted(row) for row in rows] == [
             ["image", "patient", "subject", "velocity"], ["image", "patient", "subject"]
         ]  # fmt: skip
+        cohort(root, "--pattern", "{patient}/{kind}.nii.gz", "--image", "velocity", code=2)
         touch(root, ["p2/subject.nii.gz"])  # such a column is there already
         cohort(root, "--pattern", "{patient}/{kind}.nii.gz", code=2)
 
@@ -165,6 +169,14 @@ def test_what_pipelines_read(root: Path) -> None:
     assert Path(rows["02"]["image"]).samefile(root / "sub-02/anat/sub-02_T1w.nii.gz")
 
 
+def test_the_table_itself_is_no_scan(root: Path) -> None:
+    touch(root, ["a.nii.gz", "b.txt"])
+    for _ in range(2):
+        words = ["cohort", str(root), "--out", str(root / "c.tsv"), "--force", "--pattern", "{patient}.nii.gz"]
+        assert main(words) == 0
+    assert (root / "c.unmatched.tsv").read_text() == "path\treason\nb.txt\tfits no pattern\n"
+
+
 def test_a_folder_that_is_nothing_known_is_refused(root: Path, capsys: Said) -> None:
     touch(root, ["a.nii.gz", "b.txt"])
     cohort(root, code=2)
@@ -179,8 +191,6 @@ def test_an_older_table_is_kept_unless_forced(root: Path, capsys: Said) -> None:
     touch(root, ["sub-01/anat/sub-01_T1w.nii.gz"])
     table = root.parent / "cohort.tsv"
     table.write_text("mine")
-    from voxfield.cli import main
-
     assert main(["cohort", str(root), "--out", str(table)]) == 2
     assert "--force" in capsys.readouterr().err
     assert table.read_text() == "mine"

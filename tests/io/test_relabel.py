@@ -63,6 +63,8 @@ def test_names_and_counts() -> None:
 def test_labels_that_are_not_named() -> None:
     with pytest.raises(InputError, match="holds 2 labels that the mapping does not name: 2, 7"):
         relabel(foreign(), mapping={"1": 1})
+    with pytest.raises(InputError, match="label 2 is kept, and others become 2 as well"):
+        relabel(foreign(), mapping={"1": 2}, others="keep")
     kept = relabel(foreign(), mapping={"1": 5}, others="keep").labels
     assert kept.present() == [0, 2, 5, 7]
     assert kept.labels == {2: "vein", 5: "artery"}

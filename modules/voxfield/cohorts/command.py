@@ -54,9 +54,11 @@ def make_cohort(
     from voxfield.cohorts.tree import walk
 
     tree = walk(folder)
-    found = with_roles(_read(tree, layout, patterns, out), image, annotation)
+    beside, key = out.with_name(f"{out.stem}.unmatched.tsv"), out.with_suffix(".key")
+    own = {place.resolve() for place in (out, beside, key)}
+    tree.files = [path for path in tree.files if (folder / path).resolve() not in own]
+    found = with_roles(_read(tree, layout, patterns, key), image, annotation)
     left = sorted([*tree.left, *found.left], key=lambda item: (item.reason, item.path))
-    beside = out.with_name(f"{out.stem}.unmatched.tsv")
     if not found.scans:
         raise InputError("\n".join([f"holds no scan by the layout {found.layout}", *_grouped(left)]), file=folder)
     rows = rows_of(found.scans, folder, out)
@@ -69,7 +71,7 @@ def make_cohort(
     return 0
 
 
-def _read(tree: "Tree", layout: str, patterns: Sequence[str], out: Path) -> Found:
+def _read(tree: "Tree", layout: str, patterns: Sequence[str], key: Path) -> Found:
     from voxfield.cohorts.bids import is_bids, read_bids
     from voxfield.cohorts.nnunet import is_nnunet, read_nnunet
 
@@ -81,7 +83,7 @@ def _read(tree: "Tree", layout: str, patterns: Sequence[str], out: Path) -> Foun
         return read_nnunet(tree)
     if layout == "bids" or (layout == "auto" and is_bids(tree.root)):
         return read_bids(tree)
-    return _read_dicom(tree, out.with_suffix(".key"))
+    return _read_dicom(tree, key)
 
 
 def _read_dicom(tree: "Tree", key: Path) -> Found:

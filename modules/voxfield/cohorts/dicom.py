@@ -22,7 +22,8 @@ from voxfield.io._dicom_header import Header, begins_like_dicom, read_header
 
 WANTED = frozenset({
     "image_type", "date", "time", "modality", "institution", "name", "patient", "kernel", "study", "series",
-    "series_number", "instance_number", "orientation", "samples", "frames", "rows", "frame_groups",
+    "series_number", "instance_number", "laterality", "image_laterality", "orientation", "samples", "frames", "rows",
+    "frame_groups",
 })  # fmt: skip
 NO_SCANS = frozenset({"SEG", "RTDOSE", "RTIMAGE", "PR", "OT", "SR", "DOC", "KO"})
 Progress = Callable[[Iterable[str]], Iterable[str]]
@@ -127,7 +128,8 @@ def _rows(
     ordered = sorted(files, key=lambda file: (file.header.number("instance_number", 0), file.path))
     for count, file in enumerate(ordered, start=1):
         part = f"{number}-{count}" if len(ordered) > 1 else number
-        shown = more | {"slices": str(file.header.number("frames", 1))}
+        side = file.header.text("image_laterality") or file.header.text("laterality")
+        shown = more | {"slices": str(file.header.number("frames", 1)), "side": side if side in ("L", "R") else ""}
         yield Scan(patient, session, part, site, {"image": file.path}, shown)
 
 

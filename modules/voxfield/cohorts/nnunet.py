@@ -27,6 +27,7 @@ def read_nnunet(tree: Tree) -> Found:
     channels = _channels(said)
     images, labels, left = _sorted_files(tree, ending)
     names = channels or {number: f"channel_{number}" for case in images.values() for number in case}
+    columns = _columns(names)
     scans = []
     for (part, case), files in sorted(images.items()):
         missing = sorted(set(names) - set(files))
@@ -34,11 +35,12 @@ def read_nnunet(tree: Tree) -> Found:
             first = next(iter(files.values()))
             left.append(Left(first, f"case {case} lacks channel {', '.join(f'{n:04}' for n in missing)}"))
             continue
-        kinds = {"image" if n == min(names) else _column(names.get(n, f"channel_{n}")): files[n] for n in sorted(files)}
+        kinds = {columns.get(number, f"channel_{number}"): path for number, path in sorted(files.items())}
         label = labels.pop((part, case), None)
         scans.append(Scan(case, files=kinds | ({"annotation": label} if label else {}), more={"split": SETS[part]}))
     left += [Left(path, f"no image of case {case}") for (_, case), path in sorted(labels.items())]
-    return Found("nnU-Net (imagesTr, labelsTr)", scans, left, _notes(said, scans))
+    first = columns[min(columns)] if columns else ""
+    return Found("nnU-Net (imagesTr, labelsTr)", scans, left, _notes(said, scans), first)
 
 
 def _notes(said: Mapping[str, Any], scans: list[Scan]) -> list[str]:
@@ -104,5 +106,8 @@ def _channels(said: Mapping[str, Any]) -> dict[int, str]:
         raise InputError(f"dataset.json: channel names {told!r}; expected a name by number") from None
 
 
-def _column(name: str) -> str:
-    return re.sub(r"\W+", "_", name) or "channel"
+def _columns(names: Mapping[int, str]) -> dict[int, str]:
+    """A column for each channel; channels of one name are counted."""
+    plain = {number: re.sub(r"\W+", "_", name) for number, name in names.items()}
+    called = list(plain.values())
+    return {number: name if called.count(name) == 1 else f"{name}_{number}" for number, name in plain.items()}

@@ -46,9 +46,11 @@ class Found:
     scans   in the order of patient, session and part
     left    what came into no row
     notes   what the person should know, a sentence each
+    image   kind that the layout itself takes for the image, where it does
     """
 
     layout: str
     scans: Sequence[Scan]
     left: Sequence[Left]
     notes: Sequence[str] = ()
+    image: str = ""

@@ -31,6 +31,10 @@ def with_roles(found: Found, image: str | None, annotation: str | None) -> Found
         if asked not in kinds:
             raise SettingsError(f"no file is of kind {asked!r}: {unknown_key(asked, kinds).replace('setting', 'kind')}")
     notes = list(found.notes)
+    image = image or found.image or None
+    for role, kind in (("image", image), ("annotation", annotation)):
+        if kind not in (None, role) and role in kinds:
+            raise SettingsError(f"--{role} {kind}: files are called {role} already; one column can not hold both")
     if image is None and "image" not in kinds and counted:
         image = max(sorted(counted), key=lambda kind: counted[kind])
         others = ", ".join(f"{kind} ({count})" for kind, count in sorted(counted.items()) if kind != image)

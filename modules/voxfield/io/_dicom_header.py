@@ -44,6 +44,8 @@ TAGS: Mapping[int, str] = {
     0x00200032: "position",
     0x00200037: "orientation",
     0x00200052: "frame_of_reference",
+    0x00200060: "laterality",
+    0x00200062: "image_laterality",
     0x00201002: "images_in_acquisition",
     0x00280002: "samples",
     0x00280004: "photometric",

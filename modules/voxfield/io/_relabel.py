@@ -48,7 +48,8 @@ def relabel(
     unannotated: new label that marks voxels which nobody looked at, 255 by convention
 
     Raises SettingsError for an empty mapping, a label that is neither number nor name of the source, and one that is
-    given two new labels; InputError for labels that the mapping does not name. A label of the mapping that does not
+    given two new labels; InputError for labels that the mapping does not name, and for one that would be kept under
+    a number that others get. A label of the mapping that does not
     occur is a finding, since one table of settings serves a whole cohort; so is a result without foreground.
     """
     import numpy as np
@@ -65,6 +66,10 @@ def relabel(
     if rest and others == "refuse":
         shown = ", ".join(map(str, rest[:8])) + (", ..." if len(rest) > 8 else "")
         message = f"holds {len(rest)} labels that the mapping does not name: {shown}; name them, or set `others`"
+        raise InputError(message, file=source.file)
+    clash = sorted(set(rest) & set(wanted.values()) - {0}) if others == "keep" else []
+    if clash:
+        message = f"label {clash[0]} is kept, and others become {clash[0]} as well; name it in the mapping"
         raise InputError(message, file=source.file)
     target = {value: wanted.get(value, kept.get(value, value if others == "keep" else 0)) for value in present}
     new = np.array([target[value] for value in present], np.int64)
