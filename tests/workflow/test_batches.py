@@ -76,7 +76,7 @@ def test_a_manifest_without_its_products_is_worth_nothing(tmp_path: Path) -> Non
     [
         (3, {"b": "broken"}),  # every row was tried
         (137, {"b": "broken", "c": "killed by SIGKILL (often: out of memory)"}),  # it was working on c
-        (1, {"b": "broken", "c": "a bug", "d": "a bug"}),  # it gave up
+        (1, {"b": "broken", **dict.fromkeys("cd", "ended with exit code 1; last words: a bug")}),  # it gave up
     ],
 )
 def test_notes_name_who_is_to_blame(
