@@ -1,5 +1,6 @@
 """`voxfield cohort FOLDER`: which scans are there, and which files came into no row."""
 
+import os
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
@@ -55,8 +56,8 @@ def make_cohort(
 
     tree = walk(folder)
     beside, key = out.with_name(f"{out.stem}.unmatched.tsv"), out.with_suffix(".key")
-    own = {place.resolve() for place in (out, beside, key)}
-    tree.files = [path for path in tree.files if (folder / path).resolve() not in own]
+    own = {Path(os.path.relpath(place.resolve(), folder.resolve())).as_posix() for place in (out, beside, key)}
+    tree.files = [path for path in tree.files if path not in own]
     found = with_roles(_read(tree, layout, patterns, key), image, annotation)
     left = sorted([*tree.left, *found.left], key=lambda item: (item.reason, item.path))
     if not found.scans:
