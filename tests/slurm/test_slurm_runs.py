@@ -87,10 +87,12 @@ def mixed(cluster: object, profile: Path, tmp_path_factory: pytest.TempPathFacto
 @pytest.mark.usefixtures("mixed")
 def test_an_interrupt_ends_the_jobs_and_a_kill_leaves_them_and_both_go_on(profile: Path, tmp_path: Path) -> None:
     runs = Runs(tmp_path / "stopped", profile, "ok", "slow")
+    ok, slow = (runs.run / f"sub-{subject}" / "again.json" for subject in ("ok", "slow"))
     runs.start()
     try:
-        runs.wait_until((runs.run / "sub-ok" / "again.json").exists)
-        runs.wait_until(lambda: runs.executions("annotate", "slow"))
+        runs.wait_until(ok.exists)
+        runs.wait_until(lambda: len(live_jobs(runs.run)) == 1 and runs.executions("annotate", "slow"))
+        finished = {ok: ok.read_text()}
         runs.process.send_signal(signal.SIGINT)
         assert runs.end() == 130
         assert "the same command goes on" in runs.told.read_text()
@@ -106,9 +108,12 @@ def test_an_interrupt_ends_the_jobs_and_a_kill_leaves_them_and_both_go_on(profil
         runs.wait_until(lambda: "waiting for Slurm jobs that an earlier run left behind" in runs.told.read_text())
         assert f"{orphan} running" in runs.told.read_text()
         runs.gate.touch()
+        runs.wait_until(slow.exists)
+        finished[slow] = slow.read_text()
         assert runs.end() == 0, runs.told.read_text()
     finally:
         runs.kill()
+    assert {record: record.read_text() for record in finished} == finished, "seconds and all: nothing was made twice"
     assert Cohort.load(runs.run / "cohort.tsv").column("subject") == ["ok", "slow"]
     assert hash_file(runs.run / "sub-slow" / "annotation.nii.gz") == hash_file(runs.run / "sub-slow" / "again.nii.gz")
     assert verify_run(runs.run) == 0
