@@ -4,7 +4,6 @@ What is run is what the section `plan` of the pipeline's configuration says: one
 table, whose size is nearest to the median. Its folder stays, so that the next plan takes its records.
 """
 
-import csv
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -13,17 +12,19 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from voxfield.batches import write_table
 from voxfield.errors import CohortError, InputError
 from voxfield.paths import RUN_MARKER
 from voxfield.runs import keep
 from voxfield.runs.configuration import merged_config, saved_config
 from voxfield.runs.costs import Costs, costs_of
 from voxfield.runs.engine import pipeline_folder
-from voxfield.runs.folder import SETTINGS
+from voxfield.runs.folder import SETTINGS, write_whole
 from voxfield.runs.launch import run_pipeline
 from voxfield.runs.place import place_for
 from voxfield.runs.plan import Sizes, frame, planned, suggestions
 from voxfield.runs.plan_text import plan_text
+from voxfield.settings_yaml import dump_yaml
 from voxfield.workflow import Stages, cohort_rows
 
 
@@ -43,7 +44,7 @@ def plan_run(
     count = subjects or len(rows) or _count(settings)
     run = directory or Path("runs") / f"{config.stem if config else home.name}-plan"
     if not (directory and _has_records(run)):
-        run = _measure(name, home, settings, rows, config, assignments, run, cores)
+        run = _measure(name, home, settings, rows, run, cores)
     costs = costs_of(run)
     if not costs.scans:
         raise InputError("holds no record about a scan; a plan is made from what a scan has cost", file=run)
@@ -77,32 +78,33 @@ def _measure(
     home: Path,
     settings: Mapping[str, Any],
     rows: Mapping[str, Mapping[str, str]],
-    config: Path | None,
-    assignments: Sequence[str],
     run: Path,
     cores: int | None,
 ) -> Path:
     """Run what is to be measured; the folder where it is."""
-    section = settings.get("plan") or {}
-    words = [*assignments, *(f"{key}={value}" for key, value in _fewer(section, settings))]
+    section = dict(settings.get("plan") or {})
+    scans = int(section.pop("scans", 1))
+    fewer = {**settings, **_fewer(section, settings)}
+    run.parent.mkdir(parents=True, exist_ok=True)
     if rows:
-        table = run.with_name(f"{run.name}-cohort.tsv")
-        _write_rows(table, _chosen(rows, int(section.get("scans", 1)), needs_training=settings.get("model") is None))
-        words.append(f"cohort={table}")
+        table = run.with_name(f"{run.name}-cohort.tsv").resolve()
+        write_table(table, _chosen(rows, scans, needs_training=settings.get("model") is None))
+        fewer["cohort"] = str(table)
+    config = run.with_name(f"{run.name}.yaml")
+    write_whole(config, dump_yaml(fewer))
     with suppress(CohortError):  # what a scan could not do without its failure, the records of the rest say
-        run_pipeline(name, config=config, assignments=words, directory=run, cores=cores)
-    return place_for(run.resolve(), home, merged_config(home, config, words)).run
+        run_pipeline(name, config=config, directory=run, cores=cores)
+    return place_for(run.resolve(), home, merged_config(home, config, ())).run
 
 
-def _fewer(section: Mapping[str, Any], settings: Mapping[str, Any], path: str = "") -> list[tuple[str, int]]:
-    """The counts of the section `plan` with their dotted names, where the run has not fewer anyhow."""
-    found: list[tuple[str, int]] = []
-    for key, value in section.items():
-        if isinstance(value, Mapping):
-            found += _fewer(value, settings[key], f"{path}{key}.")
-        elif key in settings:
-            found.append((f"{path}{key}", min(int(value), int(settings[key]))))
-    return found
+def _fewer(section: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with the counts of the section `plan`, where the run has not fewer anyhow."""
+    return {
+        key: {**settings[key], **_fewer(value, settings[key])}
+        if isinstance(value, Mapping)
+        else min(int(value), int(settings[key]))
+        for key, value in section.items()
+    }
 
 
 def _count(settings: Mapping[str, Any]) -> int:
@@ -112,23 +114,14 @@ def _count(settings: Mapping[str, Any]) -> int:
     return int(phantoms.get("count", phantoms.get("patients", 0))) + sum(given) or 1
 
 
-def _chosen(rows: Mapping[str, Mapping[str, str]], count: int, *, needs_training: bool) -> dict[str, dict[str, str]]:
+def _chosen(rows: Mapping[str, Mapping[str, str]], count: int, *, needs_training: bool) -> list[dict[str, str]]:
     """The rows nearest to the median size; with annotations where a network has to be trained on them."""
     annotated = [subject for subject, row in rows.items() if row.get("annotation")]
     among = annotated if needs_training and len(annotated) >= count else list(rows)
     voxels = {subject: _voxels(rows[subject]) for subject in among}
     middle = median([size for size in voxels.values() if size] or [0])
     nearest = sorted(among, key=lambda subject: abs((voxels[subject] or middle) - middle))[:count]
-    return {subject: {**rows[subject]} for subject in nearest}
-
-
-def _write_rows(table: Path, rows: Mapping[str, Mapping[str, str]]) -> None:
-    table.parent.mkdir(parents=True, exist_ok=True)
-    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-    with table.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, columns, restval="n/a", delimiter="\t", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows.values())
+    return [{**rows[subject]} for subject in nearest]
 
 
 def _ratios(rows: Mapping[str, Mapping[str, str]], costs: Costs, count: int) -> list[float]:
