@@ -32,7 +32,7 @@ def section(name: str) -> list[str]:
 def commands(lines: list[str]) -> set[str]:
     """The pip commands in some lines of shell, without the names that either format has for its arguments."""
     found = [part.strip() for line in lines for part in line.split("&&")]
-    same = (re.sub(r"\s+", " ", part).replace("{{ TORCH_INDEX }}", "${TORCH_INDEX}") for part in found)
+    same = (re.sub(r"\{\{ (\w+) \}\}", r"${\1}", re.sub(r"\s+", " ", part)) for part in found)
     return {part for part in same if " pip " in part or "requirements.py" in part}
 
 
@@ -72,7 +72,8 @@ def test_both_install_the_tested_versions_as_make_does() -> None:
 def test_labels_and_bases(text: str) -> None:
     assert re.search(rf'image\.version[= ]"?{re.escape(VERSION)}"?\s', text)
     assert "PYTHON=3.11-slim-bookworm" in text
-    assert "https://download.pytorch.org/whl/cpu" in text
+    assert "TORCH_INDEX=https://download.pytorch.org/whl/cpu\n" in text
+    assert "PREFIX=/opt/voxfield\n" in text
     assert "UNTESTED" in text
     python = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]["python_version"]
     assert f"PYTHON={python}-" in text
