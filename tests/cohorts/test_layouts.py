@@ -8,7 +8,7 @@ import pytest
 from cohorts.trees import cohort, touch, unmatched
 from voxfield.artifacts import Cohort
 from voxfield.cli import main
-from voxfield.workflow import cohort_rows
+from voxfield.workflow import cohort_rows, graded_images
 
 Said = pytest.CaptureFixture[str]
 
@@ -133,6 +133,18 @@ class TestPattern:
         cohort(root, "--pattern", "{patient}/{kind}.nii.gz", "--image", "velocity", code=2)
         touch(root, ["p2/subject.nii.gz"])  # such a column is there already
         cohort(root, "--pattern", "{patient}/{kind}.nii.gz", code=2)
+
+    def test_words_that_pipelines_read(self, root: Path) -> None:
+        """As the graded radiographs lie: split, grade, then patient and side without anything between."""
+        touch(root, ["train/3/9595235R.png", "train/0/9595235L.png", "val/4/12R.png", "val/7/13R.png", "val/4/14X.png"])
+        rows = cohort(root, "--pattern", "{split}/{grade}/{patient}{side}.png")
+        assert [(r["subject"], r["patient"], r["side"], r["grade"], r["split"]) for r in rows] == [
+            ("12-R", "12", "R", "4", "val"), ("9595235-L", "9595235", "L", "0", "train"),
+            ("9595235-R", "9595235", "R", "3", "train"),
+        ]  # fmt: skip
+        assert set(unmatched(root)) == {"val/7/13R.png", "val/4/14X.png"}
+        table = root.parent / "cohort.tsv"
+        assert graded_images(str(table), sides=True)["12-R"]["side"] == "right"
 
     def test_names_that_fit_in_two_ways_are_left_out(self, root: Path) -> None:
         touch(root, ["a_b_c.nii.gz", "a_b.nii.gz"])
