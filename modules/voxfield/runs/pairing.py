@@ -58,7 +58,7 @@ def compared_numbers(a: Contents, b: Contents) -> list[Comparison]:
     """Every number that both runs have: by patient where it is a scan's, as it is where it is the cohort's."""
     if a.summary or b.summary:
         return _of_summaries(summary_of(a), summary_of(b)) + _of_cohort(a, b)
-    subjects = [subject for subject in a.subjects if subject in set(b.subjects)]
+    subjects = sorted({*a.subjects} & {*b.subjects})
     before, after = _table(a, subjects), _table(b, subjects)
     patients = [a.patients[subject] for subject in subjects]
     found = _paired({key: (before[key], after[key]) for key in before if key in after}, patients)

@@ -9,6 +9,7 @@ settings that name a subject or its files.
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
@@ -30,7 +31,8 @@ def pseudonymised(contents: Contents) -> Contents:
     if not names:
         return contents
     patients = _patients(contents, names)
-    rename = _Renamer(names)
+    people = {contents.patients[subject]: patients[name] for subject, name in names.items()}
+    rename = _Renamer(names, people)
     withheld: list[str] = []
     config = {key: rename.setting(value, key, withheld) for key, value in contents.config.items()}
     kept = [record for record in contents.records.values() if record.kind != REPORT]
@@ -38,7 +40,7 @@ def pseudonymised(contents: Contents) -> Contents:
     origins = {rename.path(record.path): record.path for record in kept}
     return replace(
         contents, config=config, records=records, patients=patients, private=True, origins=origins,
-        withheld=tuple(withheld), hidden=frozenset(names),
+        withheld=tuple(withheld), hidden=frozenset({*names, *people}),
     )  # fmt: skip
 
 
@@ -52,11 +54,12 @@ def _names(contents: Contents) -> dict[str, str]:
             given = {i.sha256 for i in record.inputs if not i.path and "model" not in i.name}
             scans.setdefault(record.subject, set()).update(given)
     names: dict[str, str] = {}
+    twins: Counter[str] = Counter()  # the same scan under several ids
     for subject in sorted(scans, key=lambda name: _digest(outputs[name])):  # no order of ids shows
         if scans[subject]:
             name = f"p{_digest(scans[subject])}"
-            twins = sum(taken.partition("-")[0] == name for taken in names.values())
-            names[subject] = f"{name}-{twins + 1}" if twins else name
+            twins[name] += 1
+            names[subject] = name if twins[name] == 1 else f"{name}-{twins[name]}"
     return names
 
 
@@ -80,15 +83,15 @@ def _digest(words: Iterable[str]) -> str:
 
 
 class _Renamer:
-    """Puts pseudonyms wherever a subject is named."""
+    """Puts pseudonyms wherever a subject or a patient is named."""
 
-    def __init__(self, names: Mapping[str, str]) -> None:
-        self._names = names
-        telling = [name for name in names if len(name) >= TELLING or any(letter.isalpha() for letter in name)]
+    def __init__(self, names: Mapping[str, str], patients: Mapping[str, str]) -> None:
+        self._names, self._all = names, {**patients, **names}
+        telling = [name for name in self._all if len(name) >= TELLING or any(letter.isalpha() for letter in name)]
         words = [*(re.escape(f"sub-{name}") for name in names), *map(re.escape, telling)]
         any_of = "|".join(sorted(words, key=len, reverse=True))
         self._words = re.compile(rf"(?<![A-Za-z0-9])(?:{any_of})(?![A-Za-z0-9])")
-        self.text = cache(self._text)
+        self.text, self._word = cache(self._text), cache(self._renamed)
 
     def path(self, path: str) -> str:
         """A path in the run."""
@@ -119,11 +122,11 @@ class _Renamer:
 
     def _part(self, part: str) -> str:
         bare = part.removeprefix("sub-")
-        return f"{part[: len(part) - len(bare)]}{self._names[bare]}" if bare in self._names else part
+        return f"{part[: len(part) - len(bare)]}{self._all[bare]}" if bare in self._all else part
 
     def _text(self, text: str) -> str:
         """Settings as JSON."""
-        return json.dumps(self._value(json.loads(text)), sort_keys=True) if self._names else text
+        return json.dumps(self._value(json.loads(text)), sort_keys=True)
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, Mapping):
@@ -132,5 +135,5 @@ class _Renamer:
             return [self._value(inner) for inner in value]
         return self._word(value) if isinstance(value, str) else value
 
-    def _word(self, word: str) -> str:
-        return self._names.get(word) or self._words.sub(lambda found: self._part(found[0]), word)
+    def _renamed(self, word: str) -> str:
+        return self._all.get(word) or self._words.sub(lambda found: self._part(found[0]), word)
