@@ -4,6 +4,7 @@ import gzip
 import os
 import shutil
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from artifacts.in_child import in_child
 from dicom_files import IMPLICIT, PERSON, RLE, element, planes, write_enhanced, write_series
 from strategies import affines, shapes
 from voxfield.artifacts import Image, Limits, RawFile
@@ -72,13 +74,15 @@ def test_a_tilted_gantry_is_a_sheared_grid_and_told(tmp_path: Path) -> None:
 
 
 def test_rescaling_of_each_slice(tmp_path: Path) -> None:
-    """As PET has it: a slope a slice."""
+    """As PET has it: a slope a slice. In CT that is told."""
     write_series(tmp_path / "s", DATA[:, :, :3], AFFINE, slope="0.5")
     upper = AFFINE.copy()
     upper[2, 3] += 3 * 2.5
     write_series(tmp_path / "s", DATA[:, :, 3:], upper, prefix="j", slope="0.25", intercept="10")
-    image = image_of(tmp_path / "s")
+    ctx = Context()
+    image = image_of(tmp_path / "s", ctx)
     assert_in_place(image, np.concatenate([DATA[:, :, :3] / 2, DATA[:, :, 3:] / 4 + 10], axis=2), AFFINE)
+    assert ctx.findings.codes() == ["scales-vary"]
 
 
 def test_nothing_of_the_person_is_kept(tmp_path: Path) -> None:
@@ -239,3 +243,32 @@ def test_compressed_slices(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"truncated") as caught:
         image_of(tmp_path / "s")
     assert caught.value.file == paths[2]
+
+
+def _damaged(place: Path, path: Path, times: int) -> dict[str, int]:
+    raw, rng, count = path.read_bytes(), np.random.default_rng(5), {"read": 0, "refused": 0}
+    for _ in range(times):
+        spoilt = bytearray(raw)
+        spoilt[rng.integers(128, len(raw))] ^= rng.integers(1, 256)
+        path.write_bytes(bytes(spoilt) if rng.random() < 0.8 else raw[: rng.integers(1, len(raw))])
+        try:
+            found = convert(RawFile(place, limits=Limits(max_voxels=100_000)), ctx=Context()).image
+            assert found is not None
+            found.check(Context())
+            count["read"] += 1
+        except InputError:
+            count["refused"] += 1
+    return count
+
+
+@pytest.mark.parametrize("syntax", [IMPLICIT, RLE, "enhanced"])
+def test_damage_is_read_or_refused_and_never_worse(syntax: str, tmp_path: Path) -> None:
+    """Pixels have no checksum in DICOM, so that damage among them is read; nothing hangs, crashes or takes much."""
+    data = np.tile(DATA, (6, 6, 1))
+    if syntax == "enhanced":
+        path = place = write_enhanced(tmp_path / "e.dcm", data, AFFINE)
+    else:
+        path, place = write_series(tmp_path / "s", data, AFFINE, syntax=syntax)[1], tmp_path / "s"
+    outcome = in_child(partial(_damaged, place, path, 60), seconds=120, extra_mib=1000)
+    assert outcome.ending == "returned", outcome.value
+    assert outcome.value["refused"] > 10

@@ -51,6 +51,7 @@ def read_series(place: Path, series: str | None, limits: Limits, ctx: Context) -
     within_limit((first.number("rows", 0), first.number("columns", 0), len(slices)), limits, place)
     ordered = in_order(slices)
     affine = affine_of(ordered, inspection)
+    _note_scales([header for _, header in chosen], inspection)
     return Foreign(affine, _pixels(sitk, ordered, ctx))
 
 
@@ -92,6 +93,14 @@ def _choose(found: Sequence[Found], series: str | None, place: Path) -> list[Fou
     if len(groups) > 1:
         raise InputError(f"mixes {len(groups)} series: {listed}; choose one by the setting `series`", file=place)
     return next(iter(groups.values()))
+
+
+def _note_scales(headers: Sequence[Header], inspection: Inspection) -> None:
+    """PET is scaled slice by slice; elsewhere that is odd, and may be a damaged header."""
+    scales = {(header.text("slope"), header.text("intercept")) for header in headers}
+    if len(scales) > 1 and headers[0].text("modality") != "PT":
+        message = f"the values of its slices are scaled in {len(scales)} ways (slope, intercept); each is honoured"
+        inspection.note("scales-vary", "warning", message, len(scales))
 
 
 def _pixels(sitk: Any, ordered: Sequence[Slice], ctx: Context) -> NDArray[Any]:
