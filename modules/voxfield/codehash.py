@@ -25,6 +25,7 @@ FRAME = frozenset(
         "codehash",
         "command",
         "context",
+        "cpu",
         "each",
         "errors",
         "failure",

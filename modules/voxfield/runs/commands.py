@@ -63,10 +63,21 @@ def plan(words: list[str]) -> int:
 
 def verify(words: list[str]) -> int:
     """`voxfield verify RUN_DIR`."""
-    options = parse("verify", words, ("run_dir", {"type": Path}))
+    options = parse(
+        "verify",
+        words,
+        ("run_dir", {"type": Path}),
+        ("--rerun", {"nargs": "+", "metavar": "K", "help": "make K subjects, or those named, once more and compare"}),
+        ("--seed", {"type": int, "default": 0, "help": "by which K subjects are drawn (0)"}),
+    )
     from voxfield.runs.verify import verify_run
 
-    return verify_run(options.run_dir)
+    code = verify_run(options.run_dir)
+    if options.rerun is None:
+        return code
+    from voxfield.runs.rerun import rerun_subjects
+
+    return rerun_subjects(options.run_dir, options.rerun, options.seed)
 
 
 def diff(words: list[str]) -> int:

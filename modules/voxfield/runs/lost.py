@@ -22,7 +22,7 @@ def note_lost_jobs(run: Path) -> None:
     marks = sorted((run / "failures").glob("*.started"))
     live: Collection[str] = slurm.live_jobs(run) if marks else ()
     for mark in marks:
-        number, *job = mark.read_text().splitlines()
+        number, *job = mark.read_text().splitlines() or [""]  # empty where the disk was full
         if not job or number in live:
             continue
         reason = slurm.ending(number) if number else UNKNOWN
