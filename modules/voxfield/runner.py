@@ -163,7 +163,10 @@ def is_current(call: Call) -> bool:
             described[port.name] = [{"sha256": sha256_of(path)} for path in given]
     key = run_key(call, settings, described)
     for path in call.outputs.values():
-        record = record_of(path)
+        try:
+            record = record_of(path)
+        except InputError:  # it can not be read: the output is made anew, and its record with it
+            return False
         if record is None or record.get("key") != key or record["output"]["sha256"] != sha256_of(path):
             return False
     return True
