@@ -77,8 +77,7 @@ class Runs:
 @pytest.fixture(scope="module")
 def mixed(cluster: object, profile: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     """A run of subjects that fare differently; other tests go on in the meantime."""
-    runs = Runs(tmp_path_factory.mktemp("mixed") / "cohort", profile, "ok", "bad", "cut", "lost", "huge")
-    (runs.folder / "bad.nii.gz").write_bytes(b"broken")
+    runs = Runs(tmp_path_factory.mktemp("mixed") / "cohort", profile, "ok", "half", "cut", "lost", "huge")
     runs.start()
     yield runs
     runs.kill()
@@ -130,8 +129,8 @@ def test_a_scan_is_one_job_and_a_wish_for_a_gpu_is_one(mixed: Runs) -> None:
 
 def test_what_fails_is_tried_once_more_with_more_memory(mixed: Runs) -> None:
     assert mixed.end() in {3, 4}
-    assert [row["mem_mb"] for row in mixed.executions("annotate", "bad")] == ["200", "400"]
-    assert [row["mem_mb"] for row in mixed.executions("annotate", "cut")] == ["200", "400"]
+    for rule, subject in (("annotate", "half"), ("again", "half"), ("annotate", "cut"), ("annotate", "lost")):
+        assert [row["mem_mb"] for row in mixed.executions(rule, subject)] == ["200", "400"], (rule, subject)
     assert len(mixed.executions("again", "cut")) == 1
     assert Cohort.load(mixed.run / "cohort.tsv").column("subject") == ["ok", "cut"]
 
@@ -139,15 +138,20 @@ def test_what_fails_is_tried_once_more_with_more_memory(mixed: Runs) -> None:
 def test_every_failure_names_its_stage_log_and_cause(mixed: Runs) -> None:
     mixed.end()
     notes = {note["subject"]: note for note in failures(mixed.run)}
-    assert sorted(notes) == ["bad", "huge", "lost"]
+    assert sorted(notes) == ["half", "huge", "lost"]
+    assert len(failures(mixed.run)) == 3
     told = mixed.told.read_text()
-    for subject, cause in (("bad", "is not gzip"), ("lost", "was cancelled"), ("huge", "never began")):
+    for subject, name, cause in (
+        ("half", "again", "'every' is 0"),
+        ("lost", "annotate", "was cancelled"),
+        ("huge", "annotate", "never began"),
+    ):
         note = notes[subject]
-        assert note["stage"] == "segmentation.annotate"
+        assert (note["stage"], note["log"]) == ("segmentation.annotate", f"logs/sub-{subject}/segmentation.{name}.log")
         assert cause in note["reason"]
         assert (mixed.run / note["log"]).is_file()
         assert re.search(rf"^{subject}: segmentation.annotate: .*\(log: {note['log']}", told, re.MULTILINE)
-    for subject in ("bad", "lost"):
+    for subject in ("half", "lost"):
         note = notes[subject]
         assert note["slurm_job"] == mixed.executions("annotate", subject)[-1]["job"]
         assert (mixed.run / note["slurm_log"]).is_file()
