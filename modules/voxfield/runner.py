@@ -16,6 +16,7 @@ from typing import Any
 
 from voxfield import processes
 from voxfield.artifacts import Artifact, Limits
+from voxfield.artifacts._volume import Volume
 from voxfield.codehash import code_hash
 from voxfield.context import Context
 from voxfield.cpu import instruction_set
@@ -23,6 +24,7 @@ from voxfield.errors import InputError
 from voxfield.findings import Findings
 from voxfield.intact import load_intact
 from voxfield.leftovers import note_leftovers
+from voxfield.memory import require_memory
 from voxfield.paths import resolved
 from voxfield.records import (
     SCHEMA,
@@ -89,6 +91,7 @@ def run(call: Call, cache: InputCache | None = None, shared: frozenset[str] = fr
     if processes.count() > 1 and not call.stage.distributed:
         raise InputError(f"{call.stage.name} runs in one process; {processes.count()} were started")
     _check_outputs(call)
+    require_memory(call.stage, _headers(call))
     findings = Findings()
     inputs = _load_inputs(call, findings, cache or InputCache(), shared)
     described = _describe_inputs(call, inputs)
@@ -204,6 +207,17 @@ def _one_file(first: Path, second: Path) -> bool:
 def sources(call: Call) -> list[Path]:
     """Every file that goes into a call."""
     return [p for given in call.inputs.values() if given for p in ([given] if isinstance(given, Path) else given)]
+
+
+def _headers(call: Call) -> dict[str, Volume]:
+    """The volumes that go into a call, their headers read. One that can not be read is told when it is loaded."""
+    found: dict[str, Volume] = {}
+    for port in call.stage.inputs:
+        given = call.inputs.get(port.name)
+        if isinstance(given, Path) and issubclass(port.kind, Volume):
+            with suppress(InputError):
+                found[port.name] = port.kind.load(given, limits=call.limits)
+    return found
 
 
 def _load_inputs(call: Call, findings: Findings, cache: InputCache, shared: frozenset[str]) -> dict[str, Any]:

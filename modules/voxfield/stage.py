@@ -19,7 +19,7 @@ import logging
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
@@ -42,16 +42,18 @@ LOG = logging.getLogger("voxfield")
 class Resources:
     """What a stage needs; defaults that `configs/resources.yaml` overrides.
 
-    gpu      GPUs that are wanted; every stage also runs without
-    mem_mb   memory, megabytes
-    runtime  wall time, minutes
-    threads  CPU threads
+    gpu              GPUs that are wanted; every stage also runs without
+    mem_mb           memory, megabytes
+    runtime          wall time, minutes
+    threads          CPU threads
+    bytes_per_voxel  input -> host memory that every voxel of it takes at the least, as measured (see `memory.py`)
     """
 
     gpu: int = 0
     mem_mb: int = 2000
     runtime: int = 30
     threads: int = 1
+    bytes_per_voxel: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,9 @@ class Stage(Generic[P, R]):
         bare = [n for n, (_, default) in self._setting_types.items() if default is inspect.Parameter.empty]
         if bare:
             raise TypeError(f"{self.name}: settings without a default: {', '.join(bare)}")
+        unknown = sorted(set(self.resources.bytes_per_voxel) - {p.name for p in self.inputs})
+        if unknown:
+            raise TypeError(f"{self.name}: bytes_per_voxel of what is no input: {', '.join(unknown)}")
         if "ctx" not in self._signature.parameters:
             raise TypeError(f"{self.name}: the last keyword is `ctx: Context = Context()`")
 

@@ -91,6 +91,11 @@ class Volume(Artifact):
         """Shape of `data`, known without reading it."""
         return self._shape if self._data is None else self._data.shape
 
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of the voxels in the file, unpacked; 0 without a file."""
+        return 0 if self._source is None else self._source.header.voxel_bytes
+
     def release(self) -> None:
         """Drop the values; they are read again when they are next used. Without a file they stay."""
         if self._source is not None:

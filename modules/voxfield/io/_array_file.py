@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 from voxfield.artifacts import Limits
@@ -27,8 +28,8 @@ def read_array(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> NDArray[
             version = np.lib.format.read_magic(stream)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, _, dtype = read(stream)
-        except (ValueError, TypeError, SyntaxError, EOFError, UnicodeDecodeError) as error:
-            inspection.refuse(f"is no .npy array: {str(error).splitlines()[0]}")
+        except (ValueError, TypeError, SyntaxError, EOFError, TokenError, RecursionError, MemoryError) as error:
+            inspection.refuse(f"is no .npy array: {(str(error) or type(error).__name__).splitlines()[0]}")
         start = stream.tell()
     count = math.prod(int(extent) for extent in shape)
     if dtype.hasobject or dtype.kind not in "biuf":

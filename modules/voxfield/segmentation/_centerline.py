@@ -35,7 +35,7 @@ class Centerlines(NamedTuple):
     graph: Graph
 
 
-@stage(resources=Resources(mem_mb=4000, runtime=20), version=4)
+@stage(resources=Resources(mem_mb=4000, runtime=20, bytes_per_voxel={"mask": 3}), version=4)
 def centerline(
     mask: LabelMap,
     *,

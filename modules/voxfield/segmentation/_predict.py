@@ -26,7 +26,7 @@ class Prediction(NamedTuple):
     uncertainty: Image | None
 
 
-@stage(resources=Resources(gpu=1, mem_mb=8000, runtime=30, threads=2), version=2)
+@stage(resources=Resources(gpu=1, mem_mb=8000, runtime=30, threads=2, bytes_per_voxel={"image": 10}), version=2)
 def predict(
     image: Image,
     model: Model,

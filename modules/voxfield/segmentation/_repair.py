@@ -41,7 +41,7 @@ class Repair(NamedTuple):
     refused: Table
 
 
-@stage(resources=Resources(mem_mb=4000, runtime=20), version=2)
+@stage(resources=Resources(mem_mb=4000, runtime=20, bytes_per_voxel={"probability": 50}), version=2)
 def repair(
     probability: Image,
     segmentation: LabelMap,
