@@ -36,7 +36,10 @@ def hold(run: Path) -> Iterator[int]:
 
     Raises MachineError that names the process which holds the folder. Waits for the Snakemake of a run that was killed.
     """
-    lock = os.open(run / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        lock = os.open(run / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise MachineError(f"can not be written to: {error.strerror}", file=run) from None
     try:
         _take(lock, run)
         _write(lock, json.dumps(_myself()))
