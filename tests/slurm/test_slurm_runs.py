@@ -142,7 +142,7 @@ def test_every_failure_names_its_stage_log_and_cause(mixed: Runs) -> None:
     assert len(failures(mixed.run)) == 3
     told = mixed.told.read_text()
     for subject, name, cause in (
-        ("half", "again", "'every' is 0"),
+        ("half", "again", "'axis' is 9"),
         ("lost", "annotate", "was cancelled"),
         ("huge", "annotate", "never began"),
     ):
