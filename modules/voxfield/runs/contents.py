@@ -77,7 +77,7 @@ class Contents:
     folder: Path
     private: bool = False
     withheld: tuple[str, ...] = ()
-    hidden: Collection[str] = ()
+    hidden: frozenset[str] = frozenset()
     origins: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, float]] | None = None
     summary: Mapping[Key, Summary] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class Contents:
         if self.values is not None:
             return self.values.get(path, {})
         found = numbers_in(json.loads(self.place(path).read_text(encoding="utf-8")))
-        return {name: value for name, value in found if not (self.hidden and {*name.split(".")} & {*self.hidden})}
+        return {name: value for name, value in found if self.hidden.isdisjoint(name.split("."))}
 
 
 def contents_of_run(run: Path) -> Contents:

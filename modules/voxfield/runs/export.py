@@ -61,7 +61,8 @@ def export_run(run: Path, out: Path, *, amount: Amount = "records", keep_ids: bo
     if own:
         members |= {f"pipelines/{contents.pipeline}/{path}": file for path, file in pipeline.items()}
     write_archive(out, name, members, MANIFEST)
-    words = f"{len(contents.hidden)} subjects bear pseudonyms" if contents.private else "subjects keep their names"
+    replaced = len({*contents.subjects} - {*found.subjects})
+    words = f"{replaced} subjects bear pseudonyms" if replaced else "subjects keep their names"
     sys.stdout.write(f"{out}: {len(contents.records)} records, {words}\n")
     return 0
 
