@@ -35,7 +35,7 @@ COLUMNS = {
 }
 ANNOTATED = 20  # scans that train the networks of the real pipelines
 SIDE = 12  # voxels along each axis of a tiny scan
-POLL_S = 0.05
+POLL_S = 0.25
 
 
 def cohort(folder: Path, pipeline: str, count: int, *, empty: bool = True) -> Path:

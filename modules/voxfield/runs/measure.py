@@ -115,13 +115,19 @@ def _count(settings: Mapping[str, Any]) -> int:
 
 
 def _chosen(rows: Mapping[str, Mapping[str, str]], count: int, *, needs_training: bool) -> list[dict[str, str]]:
-    """The rows nearest to the median size; with annotations where a network has to be trained on them."""
+    """The rows nearest to the median size, or from all over the table where no size is known.
+
+    Those with annotations where a network has to be trained on them.
+    """
     annotated = [subject for subject, row in rows.items() if row.get("annotation")]
     among = annotated if needs_training and len(annotated) >= count else list(rows)
-    voxels = {subject: _voxels(rows[subject]) for subject in among}
-    middle = median([size for size in voxels.values() if size] or [0])
-    nearest = sorted(among, key=lambda subject: abs((voxels[subject] or middle) - middle))[:count]
-    return [{**rows[subject]} for subject in nearest]
+    voxels = {subject: size for subject in among if (size := _voxels(rows[subject]))}
+    if voxels:
+        middle = median(voxels.values())
+        among = sorted(voxels, key=lambda subject: abs(voxels[subject] - middle))
+    else:
+        among = among[:: max(1, len(among) // count)]
+    return [{**rows[subject]} for subject in among[:count]]
 
 
 def _ratios(rows: Mapping[str, Mapping[str, str]], costs: Costs, count: int) -> list[float]:
