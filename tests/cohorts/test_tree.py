@@ -76,6 +76,7 @@ def test_ids_stay_when_the_cohort_grows() -> None:
     few = [Scan("case_1"), Scan("b", "2")]
     more = [Scan("a0"), *few, Scan("b", "3")]
     assert subject_ids(more)[1:3] == subject_ids(few) == ["case-1", "b-2"]
+    assert subject_ids([Scan("sub-7"), Scan("sub-")]) == ["7", "sub"]
     clash = subject_ids([Scan("a_b"), Scan("a-b"), Scan("A-b"), Scan("c")])
     assert clash[3] == "c"
     assert len({i.lower() for i in clash}) == 4

@@ -25,7 +25,7 @@ WANTED = frozenset({
     "series_number", "instance_number", "laterality", "image_laterality", "orientation", "samples", "frames", "rows",
     "frame_groups",
 })  # fmt: skip
-NO_SCANS = frozenset({"SEG", "RTDOSE", "RTIMAGE", "PR", "OT", "SR", "DOC", "KO"})
+NO_SCANS = frozenset({"SEG", "RTDOSE", "RTIMAGE", "PR", "SR", "DOC", "KO"})
 Progress = Callable[[Iterable[str]], Iterable[str]]
 
 

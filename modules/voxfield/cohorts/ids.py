@@ -18,7 +18,8 @@ def subject_ids(scans: Sequence[Scan]) -> list[str]:
     upper and lower case, which are one folder on some disks, all of them get four digits of their own hash.
     """
     originals = ["/".join(scan.names) for scan in scans]
-    plain = ["-".join(plain_name(text) for text in scan.names if text) for scan in scans]
+    joined = ["-".join(plain_name(text) for text in scan.names if text) for scan in scans]
+    plain = [name.removeprefix("sub-") or name for name in joined]  # run folders have that in front of every id
     meant: dict[str, set[str]] = defaultdict(set)
     for name, original in zip(plain, originals, strict=True):
         meant[name.lower()].add(original)
