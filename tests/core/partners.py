@@ -19,5 +19,5 @@ def run_together(count: int, command: list[str]) -> list["subprocess.CompletedPr
         subprocess.Popen(command, env={**shared, "RANK": str(rank)}, stderr=subprocess.PIPE, text=True)
         for rank in range(count)
     ]
-    said = [each.communicate(timeout=120)[1] for each in started]
+    said = [each.communicate(timeout=500)[1] for each in started]
     return [subprocess.CompletedProcess(command, p.returncode, "", s) for p, s in zip(started, said, strict=True)]

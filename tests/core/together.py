@@ -30,5 +30,5 @@ def start(folder: Path, *words: str, module: str = "voxfield") -> "subprocess.Po
 def add(folder: Path, mode: str = "plain", *words: str) -> tuple[int, str]:
     """Exit code and standard error of two processes."""
     running = start(folder, "--processes", "2", "--set", f"mode={mode}", *words)
-    said = running.communicate(timeout=60)[1]
+    said = running.communicate(timeout=300)[1]
     return running.returncode, said
