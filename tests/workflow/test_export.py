@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 from runs import make_cohort, voxfield
-from written import write_run
+from written import write_metrics, write_run
 
 from voxfield.cli import main
+from voxfield.removed import let_go
 from voxfield.runs.contents import contents_of_run
 from voxfield.runs.differences import differences
 from voxfield.runs.exported import contents_of_export
@@ -134,6 +135,18 @@ def test_files_go_along_only_under_their_names(tmp_path: Path, capsys: pytest.Ca
     (run / "sub-1" / "metrics.json").write_text('{"dice": 1.0}')
     assert main(["export", str(run), "--out", str(tmp_path / "x.tar.gz"), "--with", "all", "--keep-ids"]) == 2
     assert not (tmp_path / "x.tar.gz").exists()
+
+
+def test_files_that_were_let_go_have_their_hashes_alone(tmp_path: Path) -> None:
+    run = people(tmp_path)
+    write_metrics(run, "sub-1/samples.json", {"x": 1}, {}, stage="fields.reconstruct")
+    let_go(run / "sub-1" / "samples.json")
+    found = differences(contents_of_run(run), contents_of_run(people(tmp_path, "other")))
+    assert found.both == 6
+    assert "sub-1/samples.json" in contents_of_run(run).records
+    folder = unpacked(run, "--with", "all", "--keep-ids")
+    assert (folder / "artifacts" / "sub-1" / "metrics.json").is_file()
+    assert not (folder / "artifacts" / "sub-1" / "samples.json").exists()
 
 
 def test_an_export_that_lacks_its_content_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from voxfield.batches import REMOVED
+from voxfield.errors import InputError
 from voxfield.records import record_path
+from voxfield.removed import removed_place
 from voxfield.runs.folder import SETTINGS, files_of, read_marker, require_run
 from voxfield.runs.numbers import numbers_in
 from voxfield.runs.patients import patients_of
@@ -95,7 +98,12 @@ class Contents:
         """The numbers of a metrics file by their dotted names."""
         if self.values is not None:
             return self.values.get(path, {})
-        found = numbers_in(json.loads(self.place(path).read_text(encoding="utf-8")))
+        place = self.place(path)
+        if removed_place(place).is_file():
+            return {}
+        if not place.is_file():
+            raise InputError("is gone although its record is there; run again", file=place)
+        found = numbers_in(json.loads(place.read_text(encoding="utf-8")))
         return {name: value for name, value in found if self.hidden.isdisjoint(name.split("."))}
 
 
@@ -141,10 +149,14 @@ def _bare(value: Any) -> Any:
 
 def _raw_records(run: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for place in files_of(run):
-        content = _json_of(place) if place.suffix == ".json" else None
+        content = _json_of(place) if place.name.endswith((".json", REMOVED)) else None
         record = content.get("voxfield") if isinstance(content, dict) else None
         path = record.get("output", {}).get("path") if isinstance(record, dict) else None
-        if isinstance(record, dict) and isinstance(path, str) and record_path(run / path) == place:
+        if (
+            isinstance(record, dict)
+            and isinstance(path, str)
+            and place in (record_path(run / path), removed_place(run / path))
+        ):
             yield path, record
 
 

@@ -26,6 +26,7 @@ from typing import Any, Literal
 from voxfield import __version__
 from voxfield.errors import InputError
 from voxfield.records import hash_file
+from voxfield.removed import removed_place
 from voxfield.runs.archive import Member, write_archive
 from voxfield.runs.contents import METRICS, Contents, contents_of_run
 from voxfield.runs.engine import Engine
@@ -124,8 +125,10 @@ def _pipeline(home: Path) -> dict[str, Path]:
 
 
 def _files(contents: Contents, path: str) -> Iterable[tuple[str, Path]]:
-    """The files of an artifact, as its record has them. Raises InputError where they are others."""
+    """The files of an artifact, as its record has them; none of one that was let go. Raises InputError for others."""
     place = contents.place(path)
+    if removed_place(place).exists():
+        return
     if not place.exists() or hash_file(place)[0] != contents.records[path].sha256:
         raise InputError("is not what its record says; run again before you export", file=place)
     if place.is_dir():
