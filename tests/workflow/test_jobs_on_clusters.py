@@ -16,13 +16,16 @@ from voxfield.paths import RUN_MARKER, resource_folder
 from voxfield.registry import get
 from voxfield.runner import Call, run
 from voxfield.runs import live
-from voxfield.runs.engine import Engine
+from voxfield.runs.configuration import merged_config
+from voxfield.runs.engine import Engine, pipeline_folder
 from voxfield.runs.failures import failures
+from voxfield.runs.folder import SETTINGS
 from voxfield.runs.kept import forget, lay_by
 from voxfield.runs.live import wait_for_orphans
 from voxfield.runs.lost import note_lost_jobs
 from voxfield.runs.slurm import job_prefix
 from voxfield.runs.untold import note_untold_failures
+from voxfield.settings_yaml import dump_yaml
 from voxfield.workflow import Stages
 
 WORKFLOW = resource_folder("workflow")
@@ -124,6 +127,16 @@ def test_cores_of_this_machine_limit_nothing_on_a_cluster(tmp_path: Path) -> Non
     assert "--cores" not in there
     assert there[there.index("--slurm-jobname-prefix") + 1] == job_prefix(tmp_path)
     assert "--cores" in Engine(home, tmp_path, "slurm", cores=4).command()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pipeline", ["surface_field", "pde_atlas", "airway"])
+def test_groups_of_the_profile_change_no_job(pipeline: str, tmp_path: Path) -> None:
+    home = pipeline_folder(pipeline)
+    (tmp_path / SETTINGS).write_text(dump_yaml(merged_config(home, None, [])))
+    here, there = Engine(home, tmp_path).planned(), Engine(home, tmp_path, "slurm").planned()
+    assert here == there
+    assert len(here) > 10
 
 
 @pytest.mark.parametrize(

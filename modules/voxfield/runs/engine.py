@@ -99,13 +99,14 @@ class Engine:
         """The job that would make every output now."""
         found: dict[str, Job] = {}
         rule = inputs = outputs = ""
-        for line in self._told("--dry-run", "--forceall", "--printshellcmds", "--quiet", "host").splitlines():
+        told = self._told("--dry-run", "--forceall", "--printshellcmds", "--quiet", "host")
+        for line in map(str.strip, told.splitlines()):  # jobs of a group stand further in
             if begins := RULE.fullmatch(line):
                 rule, inputs, outputs = begins[1], "", ""
             kind, _, rest = line.partition(": ")
-            if kind == "    input":
+            if kind == "input":
                 inputs = rest
-            elif kind == "    output":
+            elif kind == "output":
                 outputs = rest
             elif kind == "Shell command":
                 found |= dict.fromkeys(outputs.split(", "), Job(rule, inputs, rest))
