@@ -19,6 +19,7 @@ CONFIG = Path("/etc/slurm")
 NAMES = ("slurm.conf", "gres.conf", "cgroup.conf")
 DAEMONS = ("slurmd", "slurmctld", "munged")
 OWNER = "voxfield-tests.pid"  # in the folder of a cluster: the test session that started it
+PREFIX = "vfslurm-"
 GPUS = 2
 PATIENCE_S = 20.0
 
@@ -31,7 +32,7 @@ class Cluster:
     """Daemons in a folder of their own, up from `start` to `stop`."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="vfslurm-", dir="/tmp"))  # sockets need short paths
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir="/tmp"))  # sockets need short paths
 
     def start(self) -> None:
         """Bring it up; raises Unavailable."""
@@ -84,8 +85,8 @@ def _refuse_where_it_can_not_be() -> None:
     for place in (CONFIG / name for name in NAMES):
         if place.is_symlink() and (place.resolve().parent / OWNER).is_file():
             _clear_if_left_behind(place.resolve().parent)
-        elif place.is_symlink() and not place.exists():
-            place.unlink()
+        elif place.is_symlink() and not place.exists() and place.readlink().parent.name.startswith(PREFIX):
+            place.unlink()  # ours, and its folder is gone
         if place.is_symlink() or place.exists():
             raise Unavailable(f"{place} is there: a real Slurm, or that of another test session")
 
