@@ -88,6 +88,9 @@ def main() -> None:
     path = Path(folder) / f"input-{target}-{way}{suffix}"
     seeds = [seed.read_bytes() for seed in sorted((Path(folder) / "seeds" / target).iterdir())]
     known: set[str] = set()
+    for seed in seeds:  # imports what it needs, before the clock of an input runs
+        path.write_bytes(seed)
+        read(path)
 
     def one(data: bytes) -> None:
         path.write_bytes(data)

@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from artifacts.kinds import save_sound
 from dicom_files import write_series
 
-RUNS, QUICK_RUNS = 40_000, 2_000
+RUNS, QUICK_RUNS = 30_000, 2_000
 SLOW = {
     "png": 8,
     "problem": 20,
@@ -68,7 +68,7 @@ def write_seeds(folder: Path) -> None:
 def fuzz(target: str, way: str, runs: int, seed: int, folder: Path) -> dict[str, Any]:
     """Branches that one target reached, and the CPU seconds of its process."""
     words = [sys.executable, str(Path(__file__).with_name("_fuzz_target.py")), target, str(folder), way]
-    words += [f"-runs={runs}", f"-seed={seed}", "-max_len=4096", "-timeout=20", "-rss_limit_mb=3000"]
+    words += [f"-runs={runs}", f"-seed={seed}", "-max_len=4096", "-timeout=120", "-rss_limit_mb=3000"]
     words += [f"-artifact_prefix={folder}/crashes/"]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
         said = process.stderr.read() if process.stderr else ""

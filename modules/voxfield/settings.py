@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 
+SHOWN, LONGEST = 80, 300  # characters of a value and of an explanation that a message shows
+
+
 class SettingsModel:
     """The settings of one stage.
 
@@ -50,8 +53,8 @@ class SettingsModel:
         from pydantic import ValidationError
 
         try:
-            text = json.dumps(dict(values), allow_nan=False)
-        except (TypeError, ValueError) as error:
+            text = json.dumps(dict(values), allow_nan=False, ensure_ascii=False).encode()
+        except (TypeError, ValueError, RecursionError) as error:
             raise SettingsError(f"{self.name}: settings are plain finite values: {error}", file=file) from None
         try:
             model = self.model.model_validate_json(text)
@@ -73,15 +76,21 @@ class SettingsModel:
         key = ".".join(path) or "settings"
         if detail["type"] == "extra_forbidden":
             return f"{self.name}: {unknown_key(path[-1], self.fields)}"
-        return f"{self.name}: setting {key!r} is {detail['input']!r}: {detail['msg'].lower()}"
+        return f"{self.name}: setting {key[:SHOWN]!r} is {_shown(detail['input'])}: {detail['msg'].lower()[:LONGEST]}"
+
+
+def _shown(value: Any) -> str:
+    """A value as a message shows it: enough of it to be recognised."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}... ({len(text)} characters)"
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
     """The sentence about a key that is not known, with the nearest one that is."""
     known = sorted(known)
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+    close = difflib.get_close_matches(key[:SHOWN], known, n=1, cutoff=0.4)
     hint = f"the nearest known one is {close[0]!r}" if close else f"known are: {', '.join(known) or 'none'}"
-    return f"setting {key!r} is unknown; {hint}"
+    return f"setting {key[:SHOWN]!r} is unknown; {hint}"
 
 
 def parse_assignments(assignments: Iterable[str], text: Collection[str] = ()) -> dict[str, Any]:

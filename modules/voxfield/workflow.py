@@ -199,8 +199,14 @@ def cohort_rows(table: str | None) -> dict[str, dict[str, str]]:
     place = Path(table)
     if not place.is_file():
         raise InputError("cohort table not found; paths are relative to where the command is given", file=place)
-    with place.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream, delimiter="\t"))
+    try:
+        with place.open(newline="", encoding="utf-8-sig") as stream:
+            rows = list(csv.DictReader(stream, delimiter="\t", strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"is no table in UTF-8: {error}", file=place) from None
+    ragged = next((number for number, row in enumerate(rows, start=2) if None in row or None in row.values()), None)
+    if ragged is not None:
+        raise InputError(f"row {ragged} has another number of columns than the first", file=place)
     if not rows or "subject" not in rows[0]:
         raise InputError("a cohort table is a TSV with a column `subject` and at least one row", file=place)
     ids = subject_ids(row["subject"].removeprefix("sub-") for row in rows)

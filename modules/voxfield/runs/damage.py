@@ -15,6 +15,7 @@ from typing import Any
 from voxfield.errors import InputError, damage_in
 from voxfield.records import KEY, hash_file, key_of, read_record
 from voxfield.runs.folder import folders_of, write_whole
+from voxfield.runs.state import read_state
 
 ASIDE = "damaged"
 LIST = "list.json"
@@ -73,8 +74,7 @@ def known_damage(run: Path) -> dict[str, str]:
 
 
 def _listed(run: Path) -> dict[str, str]:
-    place = run / ASIDE / LIST
-    return dict(json.loads(place.read_text())) if place.is_file() else {}
+    return read_state(run / ASIDE / LIST)
 
 
 def note_damage(run: Path, damage: Mapping[str, str]) -> None:
@@ -119,7 +119,7 @@ def met(run: Path) -> dict[Path, tuple[str, str]]:
     """Notes of the jobs of this run that met a damaged result: its path in the run, and what is wrong with it."""
     found: dict[Path, tuple[str, str]] = {}
     for note in sorted((run / "failures").glob("*.json")):
-        told = damage_in(json.loads(note.read_text())["reason"])
+        told = damage_in(read_state(note, {"reason": str})["reason"])
         path = os.path.relpath(run / told[0], run) if told else os.pardir
         if told and not path.startswith(os.pardir):
             found[note] = path, told[1]

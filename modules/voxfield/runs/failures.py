@@ -1,14 +1,16 @@
 """The failures of a run, as its jobs wrote them down."""
 
-import json
 from pathlib import Path
 
+from voxfield.runs.state import read_state
+
+NOTE = dict.fromkeys(("subject", "stage", "reason", "log"), str)  # what a note says at the least
 TOLD = 20  # failures that are listed on the terminal; the report lists all
 
 
 def failures(run: Path) -> list[dict[str, str]]:
     """The failures that the jobs of a run left behind: subject, stage, reason, log."""
-    return [json.loads(file.read_text()) for file in sorted((run / "failures").glob("*.json"))]
+    return [read_state(file, NOTE) for file in sorted((run / "failures").glob("*.json"))]
 
 
 def failure_text(failed: list[dict[str, str]], run: Path) -> str:

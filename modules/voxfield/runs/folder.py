@@ -9,6 +9,7 @@ from typing import Any
 from voxfield.errors import InputError
 from voxfield.paths import RUN_MARKER
 from voxfield.records import record_path
+from voxfield.runs.state import read_state
 
 # Written by the run itself: no artifacts.
 OWN_FOLDERS = frozenset({".snakemake", "batches", "damaged", "failures", "logs"})
@@ -23,8 +24,7 @@ def require_run(run: Path) -> None:
 
 def read_marker(run: Path) -> dict[str, Any]:
     """What a run says of itself: pipeline, folder of one's own pipeline, profile, the run it began with, seconds."""
-    place = run / RUN_MARKER
-    return dict(json.loads(place.read_text())) if place.is_file() else {}
+    return read_state(run / RUN_MARKER)
 
 
 def write_marker(run: Path, **entries: object) -> None:

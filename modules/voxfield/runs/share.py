@@ -14,6 +14,7 @@ from pathlib import Path
 from voxfield.errors import CohortError, FewFinishedError
 from voxfield.runs.failures import failure_text, failures
 from voxfield.runs.folder import SETTINGS, require_run, write_whole
+from voxfield.runs.state import read_state
 from voxfield.workflow import failed_jobs
 
 COHORT = Path("batches", "cohort.json")
@@ -63,9 +64,11 @@ def share_of(run: Path) -> Share | None:
     """How many scans finished so far; None where the pipeline speaks of no scans."""
     if not (run / COHORT).is_file():
         return None
-    cohort = json.loads((run / COHORT).read_text(encoding="utf-8"))
+    cohort = read_state(run / COHORT, {"subjects": list, "optional": list, "product": str, "called": str})
     lost = {subject for subject, rule in failed_jobs(run) if rule not in cohort["optional"]}
-    products = {subject: run / cohort["product"].format(subject=subject) for subject in cohort["subjects"]}
+    products = {
+        subject: run / cohort["product"].replace("{subject}", subject) for subject in map(str, cohort["subjects"])
+    }
     finished = sum(subject not in lost and product.exists() for subject, product in products.items())
     return Share(finished, len(products), cohort["called"], _needed(run)) if products else None
 
