@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from voxfield.artifacts import Image
-from voxfield.errors import MachineError
+from voxfield.errors import InputError, MachineError
 from voxfield.paths import RUN_MARKER, resource_folder
 from voxfield.registry import get
 from voxfield.runner import Call, run
@@ -120,6 +120,7 @@ def test_a_further_attempt_gets_more_memory_and_a_run_for_the_cpu_no_gpu() -> No
 
 
 def test_cores_of_this_machine_limit_nothing_on_a_cluster(tmp_path: Path) -> None:
+    pytest.importorskip("snakemake_executor_plugin_slurm")
     home = resource_folder("pipelines") / "airway"
     here, there = Engine(home, tmp_path).command(), Engine(home, tmp_path, "slurm").command()
     assert "--cores" in here
@@ -127,11 +128,15 @@ def test_cores_of_this_machine_limit_nothing_on_a_cluster(tmp_path: Path) -> Non
     assert "--cores" not in there
     assert there[there.index("--slurm-jobname-prefix") + 1] == job_prefix(tmp_path)
     assert "--cores" in Engine(home, tmp_path, "slurm", cores=4).command()
+    (tmp_path / "profile.yaml").write_text("executor: no-such-engine\njobs: 3\n")
+    with pytest.raises(InputError, match="pip install snakemake-executor-plugin-no-such-engine"):
+        Engine(home, tmp_path, str(tmp_path)).command()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pipeline", ["surface_field", "pde_atlas", "airway"])
 def test_groups_of_the_profile_change_no_job(pipeline: str, tmp_path: Path) -> None:
+    pytest.importorskip("snakemake_executor_plugin_slurm")
     home = pipeline_folder(pipeline)
     (tmp_path / SETTINGS).write_text(dump_yaml(merged_config(home, None, [])))
     here, there = Engine(home, tmp_path).planned(), Engine(home, tmp_path, "slurm").planned()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from os.path import relpath
 from pathlib import Path
 from typing import NamedTuple
@@ -74,9 +75,15 @@ class Engine:
 
     def _workers(self) -> list[str]:
         """Who does the jobs: the cores of this machine, or what the profile names, with names for jobs on Slurm."""
-        executor = executor_of(profile_folder(self.profile))
+        profile = profile_folder(self.profile)
+        executor = executor_of(profile)
         if executor == "local":
             return ["--cores", str(self.cores or os.cpu_count() or 1)]
+        plugin = f"snakemake-executor-plugin-{executor}"
+        if find_spec(plugin.replace("-", "_")) is None:
+            raise InputError(
+                f"hands its jobs to {executor!r}, whose plugin is missing: pip install {plugin}", file=profile
+            )
         limit = ["--cores", str(self.cores)] if self.cores else []
         return [*limit, *(slurm.options(self.run) if executor == "slurm" else [])]
 
