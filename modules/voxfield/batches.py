@@ -136,12 +136,21 @@ class Batches:
 
 def write_table(table: Path, rows: Sequence[Mapping[str, str]]) -> None:
     """Write a table that the plan makes, where it changed, so that a plan without news touches no file."""
-    text = _text(rows)
-    if not table.is_file() or table.read_text(encoding="utf-8") != text:
-        table.parent.mkdir(parents=True, exist_ok=True)
-        partial = table.with_suffix(".tmp")
+    write_planned(table, _text(rows))
+
+
+def write_planned(place: Path, text: str) -> None:
+    """Write a file that the plan makes, where it changed."""
+    if not place.is_file() or place.read_text(encoding="utf-8") != text:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        partial = place.with_suffix(".tmp")
         partial.write_text(text, encoding="utf-8")
-        partial.replace(table)
+        partial.replace(place)
+
+
+def from_table(path: str) -> str:
+    """A file of the run, or one elsewhere, as a table in `batches/` names it."""
+    return path if path.startswith("/") else f"../{path}"
 
 
 def _names(folder: Path) -> frozenset[str]:

@@ -15,6 +15,7 @@ imported here: planning a thousand subjects needs no torch.
 """
 
 import csv
+import hashlib
 import json
 import re
 import shlex
@@ -24,6 +25,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from voxfield.batches import write_planned
 from voxfield.codehash import code_hash
 from voxfield.errors import InputError, SettingsError
 from voxfield.paths import RUN_MARKER, resource_folder
@@ -39,6 +41,7 @@ FILE_COLUMNS = frozenset(
 )
 SIDES = {"l": "left", "left": "left", "r": "right", "right": "right"}
 PYTHON = shlex.quote(sys.executable)
+LONGEST_WORDS = 32_000  # characters; a command of 131,072 is refused by Linux
 RECORDER = f"{PYTHON} -m voxfield.failure"
 Params = dict[str, Callable[..., str]]
 
@@ -70,8 +73,13 @@ class Stages:
         }
 
     def flags(self, settings: Mapping[str, Any]) -> str:
-        """Settings and general flags of a stage, quoted for the shell."""
+        """Settings and general flags of a stage, quoted for the shell; what is too long for it goes into a file."""
         words = [w for name, value in settings.items() for w in ("--set", f"{name}={json.dumps(value)}")]
+        if sum(map(len, words)) > LONGEST_WORDS:
+            text = json.dumps(dict(settings), indent=0)
+            place = Path("batches", f"settings-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json")
+            write_planned(place, text + "\n")
+            words = ["--settings", place.as_posix()]
         if self.max_voxels is not None:
             words += ["--max-voxels", str(self.max_voxels)]
         return " ".join(shlex.quote(word) for word in [*words, "--device", self.device])

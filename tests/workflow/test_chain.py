@@ -18,7 +18,9 @@ from voxfield.records import hash_file, read_record
 from voxfield.removed import let_go, removed_place
 from voxfield.runs.failures import failures
 from voxfield.runs.keep import dropped, prune, words_of
+from voxfield.settings_yaml import load_yaml
 from voxfield.steps import run_steps, steps_of
+from voxfield.workflow import Stages
 
 CHAINED = Path(__file__).parent / "chained"
 ANNOTATE = "segmentation.annotate --image {image} --set every=1"
@@ -204,3 +206,16 @@ def counts(plan: str) -> dict[str, str]:
     """Jobs by rule, as a dry run prints them."""
     pairs = (line.split() for line in plan.splitlines())
     return {pair[0]: pair[1] for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
+
+
+def test_settings_that_are_too_long_for_a_command_go_into_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stages = Stages({})
+    assert stages.flags({"subjects": ["a"]}) == "--set 'subjects=[\"a\"]' --device auto"
+    subjects = [f"s{number:05}" for number in range(10_000)]
+    flag, place, *rest = shlex.split(stages.flags({"subjects": subjects, "annotation": "sparse"}))
+    assert (flag, rest) == ("--settings", ["--device", "auto"])
+    assert load_yaml(Path(place)) == {"subjects": subjects, "annotation": "sparse"}
+    assert stages.flags({"subjects": subjects[1:]}).split()[1] != place, "a change is seen in the command"

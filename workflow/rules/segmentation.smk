@@ -3,7 +3,9 @@
 # patient_of(subject), TRAINING (the annotated subjects), which rules make them (MAKES_IMAGES), and what is measured on the
 # branches (BRANCH_STEPS). Prediction loads a network, which takes longer than to use it: scans go through it in batches.
 # What follows is short: a job takes each scan of a batch through all of it.
-from voxfield.batches import Batches
+from pathlib import Path
+
+from voxfield.batches import Batches, from_table, write_table
 from voxfield.chain import Chain, Step
 
 LUNGS = {subject: lung_of(subject) for subject in ROWS if lung_of(subject)}
@@ -99,6 +101,20 @@ rule training_cohort:
         stages.shell("io.cohort", "", "cohort", subject="")
 
 
+if TRAINING:  # as a table: a command of a thousand names is too long
+    write_table(
+        Path("batches/training.tsv"),
+        [
+            {
+                "image": from_table(image_of(subject)),
+                "mask": from_table(annotation_of(subject)),
+                **({"lung": from_table(LUNGS[subject])} if LUNGS else {}),
+            }
+            for subject in TRAINING
+        ],
+    )
+
+
 rule train_segmentation:
     input:
         cohort="models/training.tsv",
@@ -117,7 +133,12 @@ rule train_segmentation:
     threads: stages.threads("segmentation.train")
     shell:
         stages.shell(
-            "segmentation.train", "cohort images masks" + (" lungs" if LUNGS else ""), "model metrics", subject=""
+            "segmentation.train",
+            "cohort",
+            "model metrics",
+            subject="",
+            more="--images @batches/training.tsv:image --masks @batches/training.tsv:mask"
+            + (" --lungs @batches/training.tsv:lung" if LUNGS else ""),
         )
 
 
