@@ -33,7 +33,7 @@ def add_scan(run: Path, subject: str) -> None:
     folder = run / f"sub-{subject}"
     source = run.parent / "Doe_Jane.nii.gz"
     if not source.exists():
-        LabelMap(np.arange(60).reshape(3, 4, 5) % 3, np.eye(4), labels={1: "a", 2: "b"}).save(source)
+        LabelMap(np.arange(60).reshape(3, 4, 5) % 3, np.diag([1, 1, 30, 1]), labels={1: "a", 2: "b"}).save(source)
     for place, name in ((source, "segmentation"), (folder / "segmentation.nii.gz", "lumen")):
         words = [
             "io.relabel",
@@ -83,6 +83,7 @@ def test_the_tree(run: Path, tmp_path: Path) -> None:
     assert record is not None
     assert record["output"]["sha256"] == hash_file(lumen)[0]
     assert record["settings"]["mapping"] == {"1": 1, "2": 2}
+    assert record["findings"] == [{"code": "anisotropic", "level": "warning", "value": 30}]
     assert found[f"{scans[0]}_desc-lumen_dseg.tsv"] == b"index\tname\n1\tlumen\n2\tb\n"
     assert found["participants.tsv"] == b"participant_id\tsite\nsub-01\tLeeds\nsub-02\tn/a\n"
     assert not any(b"Doe" in content or str(tmp_path).encode() in content for content in found.values())
@@ -112,7 +113,7 @@ def test_it_goes_on_after_a_kill_at_any_file(
                 if next(left, None) is None:  # type: ignore[call-overload]
                     raise KeyboardInterrupt
 
-            patch.setattr(derivatives, "_describe", describe)
+            patch.setattr(derivatives, "describe", describe)
             assert main(["derivatives", str(run), str(folder)]) == 130
         (folder / ".vf99-1").write_bytes(b"half")
         assert main(["derivatives", str(run), str(folder)]) == 0
@@ -169,6 +170,15 @@ def test_folders_of_somebody_else_stay_as_they_are(run: Path, tmp_path: Path, ca
     (run / "voxfield-run.json").write_text('{"pipeline": "pde_atlas", "schema": 1}')
     assert main(["derivatives", str(run), str(tmp_path / "d")]) == 2
     assert "whose subjects are no scans" in capsys.readouterr().err
+
+
+def test_two_at_once(run: Path, tmp_path: Path, capsys: Said) -> None:
+    folder = tmp_path / "d"
+    main(["derivatives", str(run), str(folder)])
+    with derivatives._alone(folder):
+        assert main(["derivatives", str(run), str(folder)]) == 3
+    assert "another `voxfield derivatives`" in capsys.readouterr().err
+    assert main(["derivatives", str(run), str(folder)]) == 0
 
 
 PROBLEMS = {"agreement.json", "agreement.png", "pairs.tsv"}  # of pipelines whose subjects are equations

@@ -5,39 +5,24 @@ there already is left as it is, so that the same command goes on after a kill an
 Sidecars hold the record of the file, without names of files from outside the run.
 """
 
+import errno
+import fcntl
 import json
 import os
 import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from voxfield import __version__
-from voxfield.errors import InputError
-from voxfield.records import hash_file, read_record, record_path
-from voxfield.runs.derivative_names import SCANS, STANDARD, Name, file_name, ignored, named
+from voxfield.errors import InputError, MachineError
+from voxfield.records import read_record
+from voxfield.runs.derivative_names import SCANS, Name, file_name, named
 from voxfield.runs.derivative_scans import Scan, scans_of
+from voxfield.runs.derivative_texts import DESCRIPTION, Output, describe, describe_dataset
 from voxfield.runs.folder import SETTINGS, files_of, read_marker, recorded_output, require_run, write_whole
-
-BIDS_VERSION = "1.10.0"
-DESCRIPTION = "dataset_description.json"
-
-
-@dataclass(frozen=True)
-class Output:
-    """A file of the run, its record, and its name in the tree.
-
-    path    in the run
-    target  in the tree
-    """
-
-    path: str
-    target: str
-    name: Name
-    record: Mapping[str, Any]
 
 
 def write_derivatives(run: Path, folder: Path) -> int:
@@ -48,8 +33,15 @@ def write_derivatives(run: Path, folder: Path) -> int:
         known = ", ".join(sorted(SCANS))
         raise InputError(f"is a run of {pipeline or 'no pipeline'}, whose subjects are no scans; BIDS has a place for "
                          f"those of {known}", file=run)  # fmt: skip
-    table = _table(run)
     _claim(folder, run)
+    with _alone(folder):
+        return _write_tree(run, folder, pipeline)
+
+
+def _write_tree(run: Path, folder: Path, pipeline: str) -> int:
+    table = _table(run)
+    for partial in folder.rglob(".vf*"):  # a kill left it behind
+        partial.unlink()
     outputs, strangers = _outputs(run, table)
     if not outputs[0]:
         raise InputError("holds no finished result of a scan; `voxfield run` makes them", file=run)
@@ -57,12 +49,16 @@ def write_derivatives(run: Path, folder: Path) -> int:
     targets = {output.path: output.target for output in found}
     done, damaged = Counter[str](), []
     for output in found:
-        if not _is_whole(run / output.path, output.record):
+        try:
+            whole = _is_whole(run / output.path, output.record)
+            if whole:
+                done[_bring(run / output.path, folder / output.target, output.record)] += 1
+                describe(run, folder / output.target, output, targets)
+        except FileNotFoundError:  # a live run makes it anew just now
+            whole = False
+        if not whole:
             damaged.append(output.path)
-            continue
-        done[_bring(run / output.path, folder / output.target, output.record)] += 1
-        _describe(run, folder / output.target, output, targets)
-    _describe_dataset(folder, pipeline, table, {output.name.suffix for output in found}, scans)
+    describe_dataset(folder, pipeline, table, {output.name.suffix for output in found}, scans)
     _say(done, len(scans), strangers)
     if damaged:
         listing = "\n".join(damaged)
@@ -87,10 +83,25 @@ def _claim(folder: Path, run: Path) -> None:
     elif folder.is_dir() and any(folder.iterdir()):
         raise InputError(f"is not empty and has no {DESCRIPTION}; choose another folder", file=folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for partial in folder.rglob(".vf*"):  # a kill left it behind
-        partial.unlink()
     if not place.is_file():
         write_whole(place, json.dumps({"Name": "unfinished", "GeneratedBy": [{"Name": "voxfield"}]}) + "\n")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a folder by a lock of the kernel, which ends with the process; where there are no locks go on without."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            os.close(handle)
+            message = "is being written by another `voxfield derivatives`; wait for it"
+            raise MachineError(message, file=folder) from None
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 def _table(run: Path) -> Path | None:
@@ -156,99 +167,11 @@ def _bring(source: Path, target: Path, record: Mapping[str, Any]) -> str:
 
 def _is_copy(target: Path, record: Mapping[str, Any]) -> bool:
     """Whether a file has the size of the output, and a sidecar, written after it, that tells the same hash."""
-    beside = read_record(target)
+    try:
+        beside = read_record(target)
+    except InputError:
+        return False
     return _is_whole(target, record) and beside is not None and beside["output"]["sha256"] == record["output"]["sha256"]
-
-
-def _describe(run: Path, target: Path, output: Output, targets: Mapping[str, str]) -> None:
-    """The sidecar of a file, and for a label map the table of its labels."""
-    record = {
-        **output.record,
-        "inputs": _inside(output.record.get("inputs", {}), targets),
-        "output": {**output.record["output"], "path": output.target},
-    }
-    sources = sorted({f"bids::{given['path']}" for given in _each(record["inputs"]) if "path" in given})
-    unit = output.record.get("unit")
-    said = {
-        "Description": output.name.about,
-        **({"Units": unit} if unit else {}),
-        **({"Sources": sources} if sources else {}),
-        "voxfield": record,
-    }
-    _write(record_path(target), json.dumps(said, indent=1, ensure_ascii=False) + "\n")
-    if output.name.suffix == "dseg":
-        from voxfield.artifacts import LabelMap
-
-        labels = LabelMap.load(run / output.path).labels
-        if labels:
-            lines = [f"{value}\t{name}" for value, name in sorted(labels.items())]
-            _write(
-                target.with_name(f"{target.name.removesuffix('.nii.gz')}.tsv"), "\n".join(["index\tname", *lines, ""])
-            )
-
-
-def _inside(inputs: Mapping[str, Any], targets: Mapping[str, str]) -> dict[str, Any]:
-    """Inputs with the names that they have in the tree; of those from elsewhere hash and size alone."""
-
-    def one(given: Mapping[str, Any]) -> dict[str, Any]:
-        rest = {key: value for key, value in given.items() if key != "path"}
-        place = targets.get(str(given.get("path")))
-        return {"path": place, **rest} if place else rest
-
-    return {
-        name: [one(entry) for entry in given] if isinstance(given, list) else given and one(given)
-        for name, given in inputs.items()
-    }
-
-
-def _each(inputs: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for given in inputs.values():
-        yield from given if isinstance(given, list) else [given] if given else []
-
-
-def _describe_dataset(
-    folder: Path, pipeline: str, table: Path | None, suffixes: set[str], scans: Mapping[str, Scan]
-) -> None:
-    """What BIDS wants at the top of a data set."""
-    about = f"The pipeline {pipeline}: every file's sidecar holds settings, versions and hashes under `voxfield`"
-    description: dict[str, Any] = {
-        "Name": f"Voxfield {pipeline}",
-        "BIDSVersion": BIDS_VERSION,
-        "DatasetType": "derivative",
-        "GeneratedBy": [{"Name": "voxfield", "Version": __version__, "Description": about}],
-    }
-    if table is not None:
-        description["SourceDatasets"] = [
-            {**_doi(table), "Version": f"sha256 of the cohort table: {hash_file(table)[0]}"}
-        ]
-    sites = {scan.participant: scan.site for scan in scans.values()}
-    columns = ["participant_id", "site"] if any(sites.values()) else ["participant_id"]
-    rows = [[who, sites[who] or "n/a"][: len(columns)] for who in sorted(sites)]
-    _write(folder / "participants.tsv", "".join("\t".join(row) + "\n" for row in [columns, *rows]))
-    _write(folder / "README", f"Derived by Voxfield {__version__}, pipeline {pipeline}. {about}.\n")
-    if suffixes - STANDARD:
-        _write(folder / ".bidsignore", "\n".join([*ignored(), ""]))
-    _write(folder / DESCRIPTION, json.dumps(description, indent=1, ensure_ascii=False) + "\n")
-
-
-def _doi(table: Path) -> dict[str, str]:
-    """The DOI of the BIDS data set that the scans of a table come from, where they do and it says one."""
-    import csv
-
-    with table.open(newline="", encoding="utf-8") as stream:
-        row = next(csv.DictReader(stream, delimiter="\t"), {})
-    for parent in (table.resolve().parent / (row.get("image") or ".")).resolve().parents:
-        place = parent / DESCRIPTION
-        if place.is_file():
-            doi = json.loads(place.read_text(encoding="utf-8")).get("DatasetDOI")
-            return {"DOI": str(doi)} if doi else {}
-    return {}
-
-
-def _write(place: Path, text: str) -> None:
-    """Write a text where it is another than what is there."""
-    if not place.is_file() or place.read_text(encoding="utf-8") != text:
-        write_whole(place, text)
 
 
 def _say(done: Counter[str], scans: int, strangers: Counter[str]) -> None:
