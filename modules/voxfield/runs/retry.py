@@ -8,7 +8,7 @@ failures and without.
 
 import shutil
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -51,21 +51,18 @@ def retry_run(run: Path, *, profile: str | None = None, cores: int | None = None
 
 
 class Attempt:
-    """What failed, and what was made without it.
+    """What failed, and what was made without it; to be made while the notes of the failures are in their place."""
 
-    rules      whose jobs failed
-    made_with  output -> the job that it was made with, before the attempt
-    """
-
-    def __init__(self, engine: Engine, rules: Collection[str], made_with: dict[str, Job]) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._rules = rules
-        self._made_with = made_with
+        self._rules = {rule for _, rule in failed_jobs(engine.run)}
+        self._plans: dict[frozenset[str], dict[str, Job]] = {}
+        self._made_with = dict(self._planned()) if self._rules else {}
         self._asked: dict[str, tuple[Job, int]] = {}
 
     def failed(self) -> list[str]:
         """Outputs that are missing because their jobs failed."""
-        jobs = self._engine.planned() if self._rules else {}
+        jobs = self._planned() if self._rules else {}
         return [output for output, job in jobs.items() if job.rule in self._rules and self._time(output) is None]
 
     def behind(self) -> list[str]:
@@ -75,10 +72,17 @@ class Attempt:
         for output, (job, time) in self._asked.items():
             if self._time(output) not in (None, time):
                 self._made_with[output] = job
-        jobs = self._engine.planned()
+        jobs = self._planned()
         late = {output: self._time(output) for output, job in jobs.items() if self._made_with.get(output, job) != job}
         self._asked = {output: (jobs[output], time) for output, time in late.items() if time is not None}
         return list(self._asked)
+
+    def _planned(self) -> dict[str, Job]:
+        """The jobs as they are planned now. Within an attempt a plan follows from the notes alone."""
+        notes = frozenset(note.read_text() for note in (self._engine.run / "failures").glob("*.json"))
+        if notes not in self._plans:
+            self._plans[notes] = self._engine.planned()
+        return self._plans[notes]
 
     def _time(self, output: str) -> int | None:
         place = self._engine.run / output
@@ -94,12 +98,12 @@ def _attempt(engine: Engine) -> Iterator[Attempt]:
     notes = engine.run / "failures"
     aside = notes / AGAIN
     _move(aside, notes)
-    rules = [rule for _, rule in failed_jobs(engine.run)]
-    sys.stderr.write(f"{len(rules)} failed before\n" if rules else "nothing failed before; what is missing is made\n")
-    made_with = engine.planned() if rules else {}
+    count = len(failed_jobs(engine.run))
+    sys.stderr.write(f"{count} failed before\n" if count else "nothing failed before; what is missing is made\n")
+    attempt = Attempt(engine)
     _move(notes, aside)
     try:
-        yield Attempt(engine, frozenset(rules), made_with)
+        yield attempt
     except CohortError:
         shutil.rmtree(aside)
         raise
