@@ -5,6 +5,7 @@ The rules stand in `configs/tolerances.yaml`, stage by stage and with their reas
 
 import csv
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     Values = Mapping[str, NDArray[Any]]
 
+TEXTS = (".graphml", ".swc", ".vtp")
+NUMBER = re.compile(r"[-+]?\d+\.?\d*(?:[eE][-+]?\d+)?")
 ENTRIES = frozenset({"absolute", "relative", "share", "none", "reason"})
 
 
@@ -93,7 +96,7 @@ def tolerance_for(stage: str, kind: str) -> Tolerance:
 
 
 def values_of(path: Path) -> "Values | None":
-    """The values of a file by name: voxels, tensors, columns or entries; None where only its bytes can be compared."""
+    """The values of a file by name: voxels, tensors, columns, entries, numbers; None where there are only bytes."""
     import numpy as np
 
     if path.name.endswith(".nii.gz"):
@@ -111,6 +114,9 @@ def values_of(path: Path) -> "Values | None":
         return {column: _column([row[column] for row in rows]) for column in (rows[0] if rows else {})}
     if path.suffix == ".json":
         return {name: np.asarray(value) for name, value in _entries(json.loads(path.read_text()), "")}
+    if path.suffix in TEXTS:
+        text = path.read_text(encoding="utf-8")
+        return {"numbers": np.asarray(NUMBER.findall(text), float), "text": np.asarray(NUMBER.sub("#", text))}
     return None
 
 
