@@ -90,7 +90,8 @@ def main() -> None:
     known: set[str] = set()
     for seed in seeds:  # imports what it needs, before the clock of an input runs
         path.write_bytes(seed)
-        read(path)
+        with contextlib.suppress(InputError):  # of a target that reads a file as several kinds
+            read(path)
 
     def one(data: bytes) -> None:
         path.write_bytes(data)
@@ -118,7 +119,10 @@ def main() -> None:
             data = atheris.Mutate(data, size)
         return data
 
-    words = [sys.argv[0], *flags, *([] if way == "blind" else [str(Path(folder) / "seeds" / target)])]
+    learnt = Path(folder) / "learnt" / f"{target}-{way}"  # libFuzzer writes into the first folder only
+    learnt.mkdir(parents=True)
+    corpus = [] if way == "blind" else [str(learnt), str(Path(folder) / "seeds" / target)]
+    words = [sys.argv[0], *flags, *corpus]
     if way == "blind":
         atheris.Setup(words, one, custom_mutator=from_seeds)
     else:

@@ -233,6 +233,12 @@ def test_what_can_not_be_explained_is_told(model: Model) -> None:
         explain(images[0], both)
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 1), (9, 1, 1)])
+def test_a_point_and_a_line_are_no_picture(shape: tuple[int, int, int], model: Model) -> None:
+    with pytest.raises(InputError, match=r"x 1 x 1 voxels: a picture needs several along two axes"):
+        explain(Image(np.ones(shape), np.eye(4)), model, ctx=Context(device="cpu"))
+
+
 def test_a_loose_sum_is_told(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     from voxfield.grading import _explain
 

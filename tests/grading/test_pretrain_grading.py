@@ -137,7 +137,7 @@ def test_agreement_is_learnt_without_collapse() -> None:
     assert log[-1]["local"] < 0.6 * log[0]["local"]
     assert log[-1]["global"] < 0.6 * log[0]["global"]
     assert log[-1]["spread"] > 0.5
-    assert not len(ctx.findings)
+    assert ctx.findings.codes() == ["no-split"]
 
 
 def test_collapse_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +145,7 @@ def test_collapse_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     cohort, images = scans()
     ctx = Context(device="cpu")
     pretrain(cohort, images, **QUICK, ctx=ctx)
-    assert ctx.findings.codes() == ["collapsed"]
+    assert ctx.findings.codes() == ["no-split", "collapsed"]
 
 
 class Killed(Exception):
@@ -193,6 +193,15 @@ def test_mistakes_are_told() -> None:
         pretrain(cohort, lines, **QUICK)
     with pytest.raises(SettingsError, match="raise cells, or give fewer channels"):
         pretrain(cohort, images, **{**QUICK, "channels": (4, 8, 8)})
+
+
+def test_a_cohort_without_splits_is_told() -> None:
+    cohort, images = scans()
+    for columns, told in (({}, ["no-split"]), ({"split": ["train"] * len(cohort)}, [])):
+        given = Cohort({"subject": cohort.column("subject"), **columns})
+        ctx = Context(device="cpu")
+        pretrain(given, images, **{**QUICK, "steps": 1}, ctx=ctx)
+        assert [code for code in ctx.findings.codes() if code == "no-split"] == told
 
 
 def test_models_that_do_not_fit_are_refused() -> None:

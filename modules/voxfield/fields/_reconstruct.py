@@ -28,7 +28,7 @@ class Reconstruction(NamedTuple):
     metrics: Metrics
 
 
-@stage(resources=Resources(mem_mb=4000, runtime=60, threads=1), version=5)
+@stage(resources=Resources(mem_mb=4000, runtime=60, threads=1, bytes_per_voxel={"velocity": 8}), version=5)
 def reconstruct(
     velocity: PartialVectorImage,
     probability: Image,

@@ -59,6 +59,9 @@ def explain(
 
     device = ctx.torch_device()
     grader = Grader.from_model(model, device)
+    if sum(extent > 1 for extent in image.shape) < 2:
+        extents = " x ".join(map(str, image.shape))
+        raise InputError(f"has {extents} voxels: a picture needs several along two axes at least", file=image.file)
     if not grader.uses_image:
         raise InputError("grades features alone, no image: there is nothing in a scan to point at", file=model.file)
     values = scan_features(grader.scaler, features, model, ctx)

@@ -84,7 +84,7 @@ def pretrain(
     from voxfield.grading.trainer import Training
 
     processes.require_share(batch)
-    rows = _rows(cohort, images)
+    rows = _rows(cohort, images, ctx)
     grid = choose_grid([images[i] for i in rows], cells)
     if len(grid.axes) == 1:
         raise SettingsError(f"the grid {grid.shape} is a line; images to pre-train on are planes or volumes")
@@ -113,7 +113,7 @@ def pretrain(
     return Pretraining(model, Metrics({**facts, "grid": shape, "log": training.log}))
 
 
-def _rows(cohort: Cohort, images: Sequence[Image]) -> list[int]:
+def _rows(cohort: Cohort, images: Sequence[Image], ctx: Context) -> list[int]:
     from voxfield.grading.splits import role_of
 
     if len(images) != len(cohort):
@@ -122,6 +122,9 @@ def _rows(cohort: Cohort, images: Sequence[Image]) -> list[int]:
     rows = [row for row, role in enumerate(roles) if role in (None, "train")]
     if not rows:
         raise InputError("no row of the cohort is of the split 'train'", file=cohort.file)
+    if "split" not in cohort.columns:
+        message = f"no column 'split': all {len(rows)} scans are trained on, those kept for tests among them"
+        ctx.finding("no-split", "warning", message, file=cohort.file)
     return rows
 
 

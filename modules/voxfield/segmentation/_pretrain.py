@@ -87,6 +87,9 @@ def pretrain(
             "expected one image for every row, and at least one row of the split 'train'",
             file=cohort.file,
         )
+    if "split" not in cohort.columns:
+        message = f"no column 'split': all {len(rows)} scans are trained on, those kept for tests among them"
+        ctx.finding("no-split", "warning", message, file=cohort.file)
     scans, grid_mm = prepared([images[i] for i in rows], spacing_mm, normalisation)
     network = build(architecture, {**network_arguments, "classes": OUTPUTS}, seed=ctx.seed)
     if isinstance(network, OwnLoss):
