@@ -33,7 +33,7 @@ commands
   plan PIPELINE [--subjects N]  hours, memory and disk for N scans, from one that is run
   run PIPELINE [--config FILE]  run a pipeline with Snakemake
   retry RUN_DIR                 repeat only what failed in a run
-  verify RUN_DIR                hash every file of a run anew and compare it with its record
+  verify RUN_DIR [--rerun K]    hash every file of a run anew; make K subjects once more and compare
   diff RUN_A RUN_B              settings, versions and numbers of two runs, paired by patient
   export RUN_DIR --out FILE     pack a run without its patients' data, so that another site can repeat it
   report RUN_DIR                print where the report of a run is and what failed
