@@ -38,6 +38,8 @@ class Place:
             sys.stderr.write(f"settings differ from those of {self.origin.name}: a new run {self.run.name}\n")
         elif self.run != named:
             sys.stderr.write(f"these are the settings of {self.run.name}, which goes on\n")
+        elif self.changed:
+            sys.stderr.write(f"{self.run.name} goes on, with other settings of how it is carried out\n")
         for name, (old, new) in self.changed.items():
             sys.stderr.write(f"  {name}: {old} -> {new}\n")
 
