@@ -23,7 +23,7 @@ from voxfield.runs.verify import verify_run
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 PIPELINE = Path(__file__).parent / "cohort"
 COLUMNS = ("rule", "wildcards", "mem_mb", "threads", "job", "gpus")
-PATIENCE_S = 150.0
+PATIENCE_S = 240.0
 
 
 class Runs:
@@ -43,10 +43,12 @@ class Runs:
         """Start it; what it says goes to `told`."""
         words = ["run", str(PIPELINE), "--directory", str(self.run), "--profile", str(self.profile)]
         words += ["--set", f"cohort={self.folder / 'cohort.tsv'}", "--set", f"gate={self.gate}"]
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background ignore it
         with self.told.open("wb") as told:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "voxfield", *words], stdout=told, stderr=told, start_new_session=True
             )
+        signal.signal(signal.SIGINT, before)
 
     def end(self) -> int:
         """Wait for its end; the exit code."""
