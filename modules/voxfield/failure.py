@@ -39,21 +39,25 @@ def write_notes(job: Sequence[str], code: int, *, reason: str = "", slurm_job: s
     """
     if job[0] == "--steps":
         _write_steps(job[1:], code, reason, slurm_job, run)
-        return
-    if job[0] != "--rows":
+    elif job[0] == "--rows":
+        _write_rows(job[1:], code, reason, slurm_job, run)
+    else:
         place, subject, stage, log = job
         _note(run / place, _content(subject, stage, reason or _reason(run / log, code), log, code, slurm_job, run))
-        return
-    table, manifest, rule, stage, log = job[1:]
+
+
+def _write_rows(job: Sequence[str], code: int, reason: str, slurm_job: str, run: Path) -> None:
+    """The notes of a batch."""
+    table, manifest, rule, stage, log = job
     blamed = _blamed(run / table, run / manifest, reason or _reason(run / log, code), code)
     for row in _rows(run / table):
         subject = row["subject"]
         place = run / "failures" / f"{subject}.{rule}.json"
-        if subject not in blamed:
+        if subject in blamed:
+            own = _own_log(subject, stage, log, run)
+            _note(place, _content(subject, stage, blamed[subject], own, code, slurm_job, run))
+        else:
             place.unlink(missing_ok=True)
-            continue
-        own = _own_log(subject, stage, log, run)
-        _note(place, _content(subject, stage, blamed[subject], own, code, slurm_job, run))
 
 
 def _write_steps(job: Sequence[str], code: int, reason: str, slurm_job: str, run: Path) -> None:
