@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from voxfield.runs.differences import Change, Differences
 from voxfield.runs.pairing import Comparison
 
-FEW = 6  # patients from which on chance alone makes all differences go one way in less than 5 % of cases
+FEW = 20  # patients below which a bootstrap interval is too narrow: of 95 %, it holds 86 at 6 patients, 91 at 15
 SHOWN_SUBJECTS = 20
 
 
