@@ -47,17 +47,17 @@ def write_notes(job: Sequence[str], code: int, *, reason: str = "", slurm_job: s
 
 
 def _write_rows(job: Sequence[str], code: int, reason: str, slurm_job: str, run: Path) -> None:
-    """The notes of a batch."""
+    """The notes of a batch of one stage."""
     table, manifest, rule, stage, log = job
     blamed = _blamed(run / table, run / manifest, reason or _reason(run / log, code), code)
     for row in _rows(run / table):
         subject = row["subject"]
         place = run / "failures" / f"{subject}.{rule}.json"
-        if subject in blamed:
-            own = _own_log(subject, stage, log, run)
-            _note(place, _content(subject, stage, blamed[subject], own, code, slurm_job, run))
-        else:
+        if subject not in blamed:
             place.unlink(missing_ok=True)
+            continue
+        own = _own_log(subject, stage, log, run)
+        _note(place, _content(subject, stage, blamed[subject], own, code, slurm_job, run))
 
 
 def _write_steps(job: Sequence[str], code: int, reason: str, slurm_job: str, run: Path) -> None:
