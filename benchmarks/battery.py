@@ -48,7 +48,8 @@ def main() -> None:
     """Judge every case both ways and print the scores."""
     chosen = options(__doc__, seeds=1)
     for name in STAGES:  # before the forks as well
-        code_hash(get(name).module)
+        stage = get(name)
+        _ = stage.settings.model, code_hash(stage.module)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         battery = Battery(chosen.data.parent, folder / "cases", folder / "tools", raised=not chosen.quick)

@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from artifacts.kinds import save_sound
 from dicom_files import write_series
 
-RUNS, QUICK_RUNS = 30_000, 1_500
+RUNS, QUICK_RUNS = 40_000, 1_500
 QUICK = ("nifti", "safetensors", "settings", "record")
 SLOW = {
     "png": 8,
@@ -69,7 +69,7 @@ def write_seeds(folder: Path) -> None:
 def fuzz(target: str, way: str, runs: int, seed: int, folder: Path) -> dict[str, Any]:
     """Branches that one target reached, and the CPU seconds of its process."""
     words = [sys.executable, str(Path(__file__).with_name("_fuzz_target.py")), target, str(folder), way]
-    words += [f"-runs={runs}", f"-seed={seed}", "-max_len=4096", "-timeout=120", "-rss_limit_mb=3000"]
+    words += [f"-runs={runs}", f"-seed={seed}", "-max_len=4096", "-len_control=0", "-timeout=120", "-rss_limit_mb=3000"]
     words += [f"-artifact_prefix={folder}/crashes/"]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
         said = process.stderr.read() if process.stderr else ""

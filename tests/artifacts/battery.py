@@ -157,7 +157,7 @@ class Battery:
         fault = self._fault_of_refusal(case, said)
         if fault is None and case["expect"] == "limit" and self.raised:
             place = words.index("--") if "--" in words else len(words)
-            code, text = run([*words[:place], "--max-voxels", "1e9", *words[place:]], 120, RAISED_MIB)
+            code, text = run([*words[:place], "--max-voxels", "1e9", *words[place:]], 400, RAISED_MIB)
             return None if code == 0 else f"with the limit raised: {code}: {text}"
         return fault
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from artifacts.kinds import SOUND, save_sound
-from voxfield.artifacts import Cohort, Limits, Metrics, Table
+from voxfield.artifacts import Centerline, Cohort, Limits, Metrics, Polyline, Table
 from voxfield.artifacts._base import TEXT_ALWAYS
 from voxfield.errors import InputError
 from voxfield.io import read_array
@@ -87,3 +87,26 @@ def test_deep_and_odd_json(tmp_path: Path) -> None:
             Metrics.load(path)
     path.write_text('{"a": ' + "[" * 40 + "]" * 40 + ', "b": "\\ud83d\\ude00", "c": 9007199254740992}')
     assert Metrics.load(path).values["b"] == "\U0001f600"
+
+
+@pytest.mark.parametrize("digits", ["9" * 16, "9" * 25, "9" * 400, "-" + "9" * 25])
+def test_integers_that_no_array_holds(digits: str, tmp_path: Path) -> None:
+    """Found by the fuzzer: an integer beyond 64 bits is damage, not a bug."""
+    line = tmp_path / "a.swc"
+    for text in (f"1 {digits} 0 0 0 1 -1", f"{digits} 0 0 0 0 1 -1", f"1 0 {digits} 0 0 1 -1", f"1 0 0 0 0 1 {digits}"):
+        line.write_text(text + "\n")
+        with pytest.raises(InputError, match="expected number, kind, x, y, z, radius, parent"):
+            Centerline.load(line)
+    curve = save_sound("Polyline", tmp_path)
+    curve.write_text(curve.read_text().replace(">0 1 2 3 4<", f">0 1 {digits} 3 4<"))
+    with pytest.raises(InputError, match="is no VTK PolyData"):
+        Polyline.load(curve)
+
+
+def test_a_header_of_numpy_that_never_ends(tmp_path: Path) -> None:
+    """Found by the fuzzer: numpy takes an old header apart with a tokenizer, which has errors of its own."""
+    path = tmp_path / "a.npy"
+    head = b"{'descr': '<f4', 'fortran_order': False, 'shape': (2, (\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head + bytes(8))
+    with pytest.raises(InputError, match=r"is no \.npy array"):
+        read_array(path)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from voxfield.findings import Findings
 
 VESSEL, BRIDGE = 0, 7
+LARGEST = 2**53  # of every number in a file
 
 
 class Centerline(Artifact):
@@ -119,7 +120,7 @@ def _parse(text: str, file: Path) -> list[tuple[float, ...]]:
             values = tuple(float(word) if 2 <= place <= 5 else int(word) for place, word in enumerate(words))
         except ValueError:
             values = ()
-        if len(values) != 7 or not all(math.isfinite(value) for value in values):
+        if len(values) != 7 or not all(abs(value) < LARGEST for value in values):  # NaN is not smaller either
             raise InputError(
                 f"line {number} is {line.strip()[:60]!r}; expected number, kind, x, y, z, radius, parent",
                 file=file,
