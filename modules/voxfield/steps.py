@@ -24,7 +24,7 @@ from voxfield.errors import CohortError, DamagedError, InputError
 from voxfield.records import record_path
 from voxfield.registry import get
 from voxfield.removed import removed_place
-from voxfield.runner import Call, InputCache, run
+from voxfield.runner import Call, InputCache, run, sources
 from voxfield.seeds import seed_of
 from voxfield.stage import Stage
 
@@ -107,7 +107,7 @@ def _go(
         if call is None:
             yield step, "left out", ""
             continue
-        lacking = sorted(str(path) for path in missing.intersection(_inputs(call)))
+        lacking = sorted(str(path) for path in missing.intersection(sources(call)))
         if lacking or step.name in lost:
             outcome, message = ("left out", f"needs {lacking[0]}") if lacking else ("lost", "failed in an earlier try")
         else:
@@ -118,14 +118,9 @@ def _go(
         yield step, outcome, message
 
 
-def _inputs(call: Call) -> list[Path]:
-    given = [value for value in call.inputs.values() if value is not None]
-    return [path for value in given for path in ([value] if isinstance(value, Path) else value)]
-
-
 def _bring_back(earlier: Sequence[Call | None], call: Call) -> None:
     """Make the inputs anew that `keep` let go, by the steps that made them."""
-    for path in _inputs(call):
+    for path in sources(call):
         if path.exists() or not removed_place(path).is_file():
             continue
         place = next((n for n, made in enumerate(earlier) if made and path in made.outputs.values()), None)
