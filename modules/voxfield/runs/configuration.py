@@ -29,6 +29,9 @@ def merged_config(home: Path, config: Path | None, assignments: Sequence[str]) -
     for key in ("data", "cohort", "model"):
         if isinstance(merged.get(key), str):
             merged[key] = str(Path(merged[key]).resolve())  # Snakemake works inside the run folder
+    voxels = merged.get("max_voxels")
+    if voxels is not None and _mismatch(1.0, voxels):
+        raise SettingsError(f"setting 'max_voxels' is {str(voxels)[:80]!r}; expected a number of voxels, or null")
     share = merged["min_success"]
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
         raise SettingsError(f"setting 'min_success' is {share!r}; expected a share of the scans from 0 to 1")
@@ -82,11 +85,28 @@ def _split(key: str) -> list[str]:
     return parts
 
 
+def _mismatch(default: Any, value: Any) -> str | None:
+    """What a value should be by the pipeline's own one, where that is a number, a truth value or a mapping."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(default, bool):
+        return None if isinstance(value, bool) else "true or false"
+    if isinstance(default, int):
+        return None if number and value == int(value) else "a whole number"
+    if isinstance(default, float):
+        return None if number else "a number"
+    if isinstance(default, Mapping):
+        return None if value is None or isinstance(value, Mapping) else "a mapping of names to values"
+    return None
+
+
 def _merge(base: dict[str, Any], over: Mapping[str, Any], file: object, path: tuple[str, ...]) -> None:
     free = path[:1] in {("stages",), ("resources",)}  # the stages judge their own settings
     for key, value in over.items():
         if key not in base and not free:
             raise SettingsError(unknown_key(".".join((*path, key)), base), file=str(file))
+        if not free and (expected := _mismatch(base[key], value)):
+            named = ".".join((*path, key))
+            raise SettingsError(f"setting {named!r} is {str(value)[:80]!r}; expected {expected}", file=str(file))
         if isinstance(base.get(key), dict) and isinstance(value, Mapping):
             _merge(base[key], value, file, (*path, key))
         else:
