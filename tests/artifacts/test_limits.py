@@ -110,3 +110,28 @@ def test_a_header_of_numpy_that_never_ends(tmp_path: Path) -> None:
     path.write_bytes(b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head + bytes(8))
     with pytest.raises(InputError, match=r"is no \.npy array"):
         read_array(path)
+
+
+@pytest.mark.parametrize(
+    ("texts", "values"),
+    [
+        (["e5", "e6"], ["e5", "e6"]),  # found by the fuzzer: names of subjects that look like exponents
+        (["-e5"], ["-e5"]),
+        (["."], ["."]),
+        (["007", "1"], ["007", "1"]),
+        (["9" * 5000], ["9" * 5000]),
+        (["12345678901234567890", "1"], ["12345678901234567890", "1"]),
+        (["12345678901234567890", "1.5"], ["12345678901234567890", "1.5"]),
+        (["9223372036854775807", "-1"], [9223372036854775807, -1]),
+        (["1", "1.5", ".5", "2.", "1e-05", "-3E+2"], [1.0, 1.5, 0.5, 2.0, 1e-05, -300.0]),
+        (["1e5"], [1e5]),
+        (["1e"], ["1e"]),
+        (["1.5.2"], ["1.5.2"]),
+    ],
+)
+def test_what_is_a_number_in_a_table(texts: list[str], values: list[object], tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("\n".join(["x", *texts]) + "\n")
+    found = Table.load(path).columns["x"]
+    assert found == values
+    assert [type(value) for value in found] == [type(value) for value in values]

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from voxfield.findings import Findings
 
 MISSING = "n/a"
-# No leading zeros: 007 is a name, not a number.
-INTEGER = re.compile(r"-?(0|[1-9][0-9]*)\Z")
-NUMBER = re.compile(r"-?(0|[1-9][0-9]*)?(\.[0-9]*)?([eE][+-]?[0-9]+)?\Z")
+# No leading zeros: 007 is a name, not a number. So are e5, and more digits than 64 bits hold: a float would round them.
+INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})\Z")
+REAL = re.compile(r"-?(?=[0-9.]+[.eE]|\.)(?:(0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\Z")
 
 
 class Table(Artifact):
@@ -142,7 +142,7 @@ def _values(texts: list[str], *, as_text: bool) -> list[Any]:
     if not as_text and present:
         if all(INTEGER.match(text) for text in present):
             read = int
-        elif all(NUMBER.match(text) and any(c.isdigit() for c in text) for text in present):
+        elif all(INTEGER.match(text) or REAL.match(text) for text in present):
             read = float
     return [None if text.strip() in ("", MISSING) else read(text) for text in texts]
 
