@@ -2,8 +2,8 @@
 
     python _fuzz_target.py TARGET FOLDER guided|blind FLAGS-OF-LIBFUZZER...
 
-`FOLDER/seeds/TARGET` holds sound files; `FOLDER/crashes` gets one input for every new kind of failure, so that a run
-goes on after it has found one.
+It works in the folder that it is started in. `FOLDER/seeds/TARGET` holds sound files; `FOLDER/crashes` gets one input
+for every new kind of failure, so that a run goes on after it has found one.
 """
 
 import contextlib
@@ -85,7 +85,7 @@ def main() -> None:
     """Feed one target until libFuzzer has made its runs."""
     target, folder, way, *flags = sys.argv[1:]
     suffix, read = TARGETS[target]
-    path = Path(folder) / f"input-{target}-{way}{suffix}"
+    path = Path(f"input{suffix}").resolve()
     seeds = [seed.read_bytes() for seed in sorted((Path(folder) / "seeds" / target).iterdir())]
     known: set[str] = set()
     for seed in seeds:  # imports what it needs, before the clock of an input runs
@@ -107,7 +107,7 @@ def main() -> None:
     def _keep(what: str, data: bytes) -> None:
         if what not in known:
             known.add(what)
-            place = Path(folder) / "crashes" / f"{target}-{way}-{len(known)}"
+            place = Path(folder) / "crashes" / f"{Path.cwd().name}-{len(known)}"
             place.with_suffix(suffix).write_bytes(data)
             place.with_suffix(".txt").write_text(what + "\n")
 
@@ -119,8 +119,8 @@ def main() -> None:
             data = atheris.Mutate(data, size)
         return data
 
-    learnt = Path(folder) / "learnt" / f"{target}-{way}"  # libFuzzer writes into the first folder only
-    learnt.mkdir(parents=True)
+    learnt = Path("learnt")  # libFuzzer writes into the first folder only
+    learnt.mkdir()
     corpus = [] if way == "blind" else [str(learnt), str(Path(folder) / "seeds" / target)]
     words = [sys.argv[0], *flags, *corpus]
     if way == "blind":

@@ -71,13 +71,15 @@ def fuzz(target: str, way: str, runs: int, seed: int, folder: Path) -> dict[str,
     words = [sys.executable, str(Path(__file__).with_name("_fuzz_target.py")), target, str(folder), way]
     words += [f"-runs={runs}", f"-seed={seed}", "-max_len=4096", "-len_control=0", "-timeout=120", "-rss_limit_mb=3000"]
     words += [f"-artifact_prefix={folder}/crashes/"]
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
+    work = folder / f"{target}-{way}-{seed}"
+    work.mkdir()
+    with subprocess.Popen(words, cwd=work, stderr=subprocess.PIPE, text=True) as process:
         said = process.stderr.read() if process.stderr else ""
         _, status, spent = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     found = re.findall(r"#(\d+)\s+DONE\s+cov: (\d+)", said)
     if not found:
-        (folder / "crashes" / f"{target}-{way}-ended.txt").write_text(f"ended early: {said[-2000:]}\n")
+        (folder / "crashes" / f"{work.name}-ended.txt").write_text(f"ended early: {said[-2000:]}\n")
     done, branches = (int(number) for number in found[-1]) if found else (0, 0)
     return {"runs": done, "branches": branches, "cpu": spent.ru_utime + spent.ru_stime}
 
