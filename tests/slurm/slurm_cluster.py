@@ -63,7 +63,11 @@ class Cluster:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        """End the daemons of this folder, and remove the links to it."""
+        """Cancel what still runs, end the daemons of this folder, and remove the links to it."""
+        slurm("scancel", "--full", "--user", str(os.geteuid()))  # jobs outlive their daemons
+        deadline = time.monotonic() + 10
+        while slurm("squeue", "--noheader", "--states", "running,completing") and time.monotonic() < deadline:
+            time.sleep(0.1)
         _clear(self.folder)
 
 
