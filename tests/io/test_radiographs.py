@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dicom_files import write_radiograph
 from PIL import Image as Picture
 
+from dicom_files import write_radiograph
 from voxfield.artifacts import Image, Limits, RawFile
 from voxfield.context import Context
 from voxfield.errors import InputError
