@@ -33,7 +33,7 @@ def merged_config(home: Path, config: Path | None, assignments: Sequence[str]) -
     if voxels is not None and _mismatch(1.0, voxels):
         raise SettingsError(f"setting 'max_voxels' is {str(voxels)[:80]!r}; expected a number of voxels, or null")
     share = merged["min_success"]
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+    if not 0 <= share <= 1:
         raise SettingsError(f"setting 'min_success' is {share!r}; expected a share of the scans from 0 to 1")
     return merged
 
